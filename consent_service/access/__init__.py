@@ -1,0 +1,1 @@
+"""Who may call what: each blueprint in ``app.py``'s table names its hook."""

@@ -1,0 +1,205 @@
+"""Settings: one table, read from the environment, checked at start, then frozen.
+
+A setting ``keys_file`` is read from ``CONSENT_KEYS_FILE``. Every problem is reported at once, and a
+``CONSENT_`` variable that is not in the table is one of them: a typing error must not be silence.
+``docs/settings.md`` is checked against this table by a test.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+
+from limits import parse_many
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from consent_service.errors import OperatorError
+
+PREFIX = "CONSENT_"
+
+Network = IPv4Network | IPv6Network
+
+
+def _database_url(text: str) -> str:
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("is not a database URL") from None
+    if url.get_backend_name() == "postgresql":
+        return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    if url.get_backend_name() == "sqlite" and url.database:
+        return text
+    raise ValueError("must begin with sqlite:///PATH or postgresql://")
+
+
+def _redis_url(text: str) -> str:
+    if not re.match(r"(redis|rediss|redis\+cluster|redis\+unix)://.", text):
+        raise ValueError("must begin with redis://, rediss://, redis+unix:// or redis+cluster://")
+    return text
+
+
+def _networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part.strip()) for part in text.split(","))
+
+
+def _header(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", text):
+        raise ValueError("must be the name of one header")
+    return text
+
+
+def _rate(text: str) -> str:
+    parse_many(text)
+    return text
+
+
+def _existing_file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError("names a file that does not exist")
+    return path
+
+
+def _base_url(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#\s]+", text):
+        raise ValueError("must be like https://consent.example.com, without a path")
+    return text
+
+
+def _between(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            raise ValueError(f"must be from {low} to {high}")
+        return number
+
+    return parse
+
+
+def _log_level(text: str) -> str:
+    if text not in {"debug", "info", "warning", "error"}:
+        raise ValueError("must be debug, info, warning or error")
+    return text
+
+
+def _setting(default: Any, parse: Callable[[str], Any], text: str, *, shown: str = "") -> Any:  # noqa: ANN401
+    """Declare one row of the table; ``shown`` is the default as the documentation prints it."""
+    return field(
+        default=default, metadata={"parse": parse, "help": text, "shown": shown or str(default)}
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All settings of the service, checked. Units are in the names or the help."""
+
+    database_url: str = _setting(
+        "sqlite:///var/consent.db",
+        _database_url,
+        "Where records are kept: `sqlite:///PATH` (one machine) or "
+        "`postgresql://USER:PASSWORD@HOST/NAME` (any number).",
+    )
+    keys_file: Path = _setting(
+        Path("var/keys.json"),
+        Path,
+        "The signing keys, made by `consent-service key rotate`. Readable by the service alone; "
+        "the same on every node.",
+    )
+    redis_url: str = _setting(
+        "",
+        _redis_url,
+        "Redis or Valkey that the nodes share rate limits through: `redis://`, `rediss://`, "
+        "`redis+unix://`, or `redis+cluster://HOST:PORT,HOST:PORT`. Without it each process "
+        "counts for itself.",
+        shown="(none)",
+    )
+    geo_database: Path | None = _setting(
+        None,
+        _existing_file,
+        "A country database in MMDB format (GeoIP2, GeoLite2, or with a plain `country_code`). "
+        "An address it does not know gets the strictest rule.",
+        shown="(the one that came with the build)",
+    )
+    trusted_proxies: tuple[Network, ...] = _setting(
+        (),
+        _networks,
+        "Networks of your own reverse proxies, e.g. `127.0.0.1/32,10.0.0.0/8`. Forwarding headers "
+        "are believed from these peers only.",
+        shown="(none)",
+    )
+    country_header: str = _setting(
+        "",
+        _header,
+        "Name of the header in which your CDN states the visitor's country, e.g. `CF-IPCountry`. "
+        "Believed only from a trusted proxy.",
+        shown="(none)",
+    )
+    public_url: str = _setting(
+        "",
+        _base_url,
+        "Address under which visitors reach the service, e.g. `https://consent.example.com`; "
+        "used in receipt links.",
+        shown="(the address of the request)",
+    )
+    token_seconds: int = _setting(
+        86400,
+        _between(60, 7 * 86400),
+        "Seconds for which a visitor's token is believed without asking the database; then it is "
+        "renewed quietly.",
+    )
+    limit_reads: str = _setting(
+        "6000 per minute",
+        _rate,
+        "Reads allowed to one network address. Mobile networks put thousands of visitors behind "
+        "one address.",
+    )
+    limit_writes: str = _setting(
+        "600 per minute", _rate, "Choices recorded or erased, allowed to one network address."
+    )
+    host: str = _setting("127.0.0.1", str, "Address that `consent-service serve` listens on.")
+    port: int = _setting(8000, _between(1, 65535), "Port that `consent-service serve` listens on.")
+    workers: int = _setting(2, _between(1, 512), "Server processes; about one for each core.")
+    log_level: str = _setting("info", _log_level, "`debug`, `info`, `warning` or `error`.")
+    demo: bool = _setting(
+        default=False,
+        parse=lambda text: {"0": False, "1": True}[text],
+        text="`1` serves the demo site at `/demo/`. Never in production.",
+        shown="0",
+    )
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting: ``port`` is read from ``CONSENT_PORT``."""
+    return PREFIX + name.upper()
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read and check all settings; an empty variable counts as not set.
+
+    :raises OperatorError: with every problem found, a line each
+    """
+    given = {
+        name: text
+        for name, text in (os.environ if environ is None else environ).items()
+        if name.startswith(PREFIX) and text
+    }
+    values: dict[str, Any] = {}
+    problems = []
+    for row in fields(Settings):
+        text = given.pop(variable(row.name), None)
+        if text is None:
+            continue
+        try:
+            values[row.name] = row.metadata["parse"](text)
+        except (ValueError, KeyError) as error:
+            problems.append(f"{variable(row.name)} {error if str(error) else 'is not right'}")
+    problems += [f"{name} is not a setting of this service" for name in given]
+    if problems:
+        raise OperatorError("The settings are not right:\n  " + "\n  ".join(sorted(problems)))
+    return Settings(**values)

@@ -1,0 +1,286 @@
+"""The database: SQLite (WAL) or PostgreSQL behind one small set of calls.
+
+What callers may rely on:
+
+- :meth:`Database.transaction` has committed, durably, when its block has ended without an error;
+  otherwise nothing of it was written.
+- A database that is gone, locked or full raises :class:`~consent_service.errors.Unavailable`.
+- On SQLite a transaction takes the write lock when it begins, so reading and then writing in one
+  block never meets a lock half-way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    DateTime,
+    MetaData,
+    Row,
+    Select,
+    Uuid,
+    create_engine,
+    event,
+    select,
+)
+from sqlalchemy.engine import Dialect, Engine, make_url
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import GenericFunction
+from sqlalchemy.types import TypeDecorator
+
+from consent_service.errors import OperatorError, Unavailable
+
+#: Seconds to wait for a lock before the caller is told to come back.
+LOCK_SECONDS = 2
+
+#: Seconds that one statement may take, and that a transaction may sit idle.
+STATEMENT_SECONDS = 5
+
+#: Longer than any transaction of ours lasts.
+OVERLAP_MS = 15_000
+
+
+def uptime() -> float:
+    """Return seconds on a clock that never goes back and, where there is one, counts sleep too."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, always UTC in Python, whatever the database makes of time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Write UTC; SQLite keeps it without a zone."""
+        if value is None or dialect.name != "sqlite":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Read UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables. Constraint names follow one rule, so that migrations can name them."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map = {datetime: UtcDateTime, UUID: Uuid}  # noqa: RUF012
+
+
+class database_ms(GenericFunction[int]):  # noqa: N801 - it is written like the SQL function it is
+    """Milliseconds since 1970 by the database's own clock.
+
+    Followers of recent changes compare against this clock alone, so that nodes whose clocks
+    differ cannot hide a change from each other.
+    """
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+@compiles(database_ms, "postgresql")
+def _postgresql_ms(element: database_ms, compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401, ARG001
+    return "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)"
+
+
+@compiles(database_ms, "sqlite")
+def _sqlite_ms(element: database_ms, compiler: SQLCompiler, **_: Any) -> str:  # noqa: ANN401, ARG001
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+class Follower:
+    """Reads the rows of one table that changed since it last read, by the database's clock.
+
+    Each row must carry ``changed_ms``, written as :class:`database_ms`. Rows are read again for
+    :data:`OVERLAP_MS`, since a transaction that began early may commit late; so a reader must take
+    the same row twice without harm.
+    """
+
+    def __init__(self, changed_ms: ColumnElement[int], *, first_ms: int | None = None) -> None:
+        """Follow the table of this column; the first time ``first_ms`` back, None for all."""
+        self._changed_ms = changed_ms
+        self._first_ms = first_ms
+        #: The database's clock at the last successful read.
+        self.database_ms = 0
+        self._heard_at: float | None = None
+
+    def read(self, connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
+        """Run the query for the rows that are new since the last successful call."""
+        started = uptime()
+        now_ms = connection.execute(select(database_ms())).scalar_one()
+        if self._heard_at is not None:
+            # Both clocks, so that neither a paused process nor a fail-over to a database whose
+            # clock is behind leaves a gap.
+            here_ms = int((started - self._heard_at) * 1000)
+            since = min(self.database_ms, now_ms - here_ms) - OVERLAP_MS
+            query = query.where(self._changed_ms > since)
+        elif self._first_ms is not None:
+            query = query.where(self._changed_ms > now_ms - self._first_ms - OVERLAP_MS)
+        rows = connection.execute(query).all()
+        self.database_ms = now_ms
+        self._heard_at = started
+        return rows
+
+    @property
+    def silent_seconds(self) -> float:
+        """Seconds since the last successful read began; infinite before the first."""
+        return float("inf") if self._heard_at is None else uptime() - self._heard_at
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, url: str) -> None:
+        """Connect lazily: a database that is gone must not keep a process from starting."""
+        self._engine = _engine(url)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Give a connection whose work is committed when the block ends, or undone.
+
+        :raises Unavailable: when the database cannot do it now
+        """
+        with self._connection(write=True) as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Give a connection for reading one consistent state.
+
+        :raises Unavailable: when the database cannot do it now
+        """
+        with self._connection(write=False) as connection:
+            yield connection
+
+    @contextmanager
+    def _connection(self, *, write: bool) -> Iterator[Connection]:
+        try:
+            with self._engine.connect() as connection:
+                connection = connection.execution_options(consent_write=write)
+                with connection.begin():
+                    yield connection
+        except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
+            raise Unavailable from error
+
+    def revision(self) -> str | None:
+        """Return the migration the database stands at, or None for an empty one."""
+        with self.reading() as connection:
+            return MigrationContext.configure(connection).get_current_revision()
+
+    def check_migrated(self) -> None:
+        """Refuse to run against another schema than this version was written for.
+
+        :raises OperatorError: when migrations are due, or the database is from a later version
+        """
+        if self.revision() != newest_revision():
+            raise OperatorError(
+                "The database's tables are not those of this version. "
+                "Run: consent-service db upgrade"
+            )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    if make_url(url).get_backend_name() == "postgresql":
+        return create_engine(
+            url,
+            pool_size=16,
+            max_overflow=16,
+            pool_timeout=LOCK_SECONDS,
+            pool_use_lifo=True,
+            pool_recycle=1800,
+            connect_args={
+                "connect_timeout": 3,
+                "application_name": "consent-service",
+                "options": f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s "
+                f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
+            },
+        )
+    Path(make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, pool_timeout=LOCK_SECONDS, connect_args={"timeout": LOCK_SECONDS})
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: object) -> None:
+        # The driver's own idea of when a transaction begins is switched off; see _begin.
+        connection.isolation_level = None
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        write = connection.get_execution_options().get("consent_write", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+    return engine
+
+
+def _migrations() -> Config:
+    inside = Path(__file__).parent / "migrations"
+    folder = inside if inside.is_dir() else Path(__file__).parent.parent / "migrations"
+    return Config(folder / "alembic.ini", attributes={})
+
+
+def newest_revision() -> str | None:
+    """Return the id of the newest migration that came with this version."""
+    return ScriptDirectory.from_config(_migrations()).get_current_head()
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the database's tables to a revision, in one transaction a migration.
+
+    :raises Unavailable: when the database cannot be reached
+    """
+    _migrate(url, command.upgrade, revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the database's tables back to an older revision (``base`` for none).
+
+    :raises Unavailable: when the database cannot be reached
+    """
+    _migrate(url, command.downgrade, revision)
+
+
+def _migrate(url: str, step: Any, revision: str) -> None:  # noqa: ANN401
+    database = Database(url)
+    try:
+        with database.transaction() as connection:
+            config = _migrations()
+            config.attributes["connection"] = connection
+            step(config, revision)
+    finally:
+        database.close()

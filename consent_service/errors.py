@@ -1,0 +1,179 @@
+"""One tree of errors; each knows the code, status and message a client gets.
+
+Raised anywhere, rendered once (``app.py``) as
+``{"error": {"code": ..., "message": ..., "fields": {...}}}``.
+Messages are for the reader of the response: they say what was wrong and how to mend it,
+and never what the service looks like inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+Fields = Mapping[str, Any]
+
+
+class ServiceError(Exception):
+    """Root of all errors that are an answer to a request.
+
+    :ivar code: stable word a client can switch on
+    :ivar status: HTTP status
+    :ivar fields: what is wrong, by the name of the field
+    :ivar extra: further members of the response beside ``error``
+    :ivar headers: further response headers
+    """
+
+    code = "internal_error"
+    status = HTTPStatus.INTERNAL_SERVER_ERROR
+    message = "Something went wrong on our side. Nothing was stored; please try again."
+
+    def __init__(
+        self,
+        message: str | None = None,
+        *,
+        fields: Fields | None = None,
+        extra: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take the class's own message unless a better one is given."""
+        super().__init__(message or self.message)
+        self.fields = fields
+        self.extra = extra or {}
+        self.headers: dict[str, str] = {}
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body of the response."""
+        error: dict[str, Any] = {"code": self.code, "message": str(self)}
+        if self.fields:
+            error["fields"] = dict(self.fields)
+        return {"error": error, **self.extra}
+
+
+class BadRequest(ServiceError):
+    """The request could not be read."""
+
+    code = "bad_request"
+    status = HTTPStatus.BAD_REQUEST
+    message = "The request could not be read."
+
+
+class MalformedJson(BadRequest):
+    """The body is not one JSON value in UTF-8 with each key once (RFC 8259, section 4; RFC 7493)."""
+
+    code = "malformed_json"
+    message = "The body is not valid JSON in UTF-8."
+
+
+class OriginNotAllowed(ServiceError):
+    """The call comes from a page that the site has not registered."""
+
+    code = "origin_not_allowed"
+    status = HTTPStatus.FORBIDDEN
+    message = (
+        "This call is only accepted from the site's registered origins. Send it from one of its "
+        "pages, or register the page's origin with the site."
+    )
+
+
+class NotFound(ServiceError):
+    """There is nothing at this address."""
+
+    code = "not_found"
+    status = HTTPStatus.NOT_FOUND
+    message = "There is nothing at this address."
+
+
+class UnknownSite(NotFound):
+    """No site has this key, or it has no published notice yet."""
+
+    code = "unknown_site"
+    message = "No site with a published notice has this key. Check the key in the script tag."
+
+
+class UnknownService(NotFound):
+    """The notice in force has no such service, or registers no script for it."""
+
+    code = "unknown_service"
+    message = "The site's notice registers no loader for this service. Check the service's key."
+
+
+class UnknownVisitor(NotFound):
+    """The caller holds no valid token of this site, or nothing is held about the visitor."""
+
+    code = "unknown_visitor"
+    message = "No token of this site came with the call, or nothing is held about its visitor."
+
+
+class UnknownRecord(NotFound):
+    """No record is at this receipt address."""
+
+    code = "unknown_record"
+    message = "No record is at this address. Use the receipt link exactly as it was given."
+
+
+class NoticeChanged(ServiceError):
+    """The choice was made on a notice that is no longer in force; the new one comes along."""
+
+    code = "notice_changed"
+    status = HTTPStatus.CONFLICT
+    message = "The notice has changed since it was shown. Show the new one and ask again."
+
+
+class BodyTooLarge(ServiceError):
+    """The body is larger than any valid one."""
+
+    code = "body_too_large"
+    status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    message = "The body is larger than this call accepts."
+
+
+class UnsupportedMediaType(ServiceError):
+    """The body is not announced as JSON."""
+
+    code = "unsupported_media_type"
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+    message = "Send the body as JSON, with Content-Type: application/json."
+
+
+class ValidationFailed(ServiceError):
+    """The request was read, and its content breaks a rule; ``fields`` says which."""
+
+    code = "validation_failed"
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    message = "Some fields are not right; each is explained under its name."
+
+
+class IdempotencyKeyReused(ValidationFailed):
+    """The key was used before, for another body or by another visitor."""
+
+    code = "idempotency_key_reused"
+    message = "This Idempotency-Key was used for another decision. Use a new random key for each."
+
+
+class TooManyRequests(ServiceError):
+    """A rate limit was reached; ``Retry-After`` says for how long."""
+
+    code = "too_many_requests"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    message = "Too many requests. Try again after the number of seconds in Retry-After."
+
+
+class Unavailable(ServiceError):
+    """The database cannot answer now (gone, locked, full). Nothing was stored."""
+
+    code = "unavailable"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = "The service cannot store or read this now. Nothing was stored; please try again."
+
+    #: Seconds; a lock or a fail-over is mostly over by then.
+    retry_after = 2
+
+    def __init__(self) -> None:
+        """Say when to come back."""
+        super().__init__()
+        self.headers["Retry-After"] = str(self.retry_after)
+
+
+class OperatorError(Exception):
+    """Something only the operator can mend; the command line prints it and stops with code 2."""

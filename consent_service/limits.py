@@ -1,0 +1,75 @@
+"""Rate limits for each network address, in memory or shared through Redis or Valkey.
+
+The address itself is kept nowhere: what is counted is a keyed hash of it that nobody can undo and
+that changes every day. When Redis is gone, each process counts for itself until it is back.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import UTC, datetime
+from ipaddress import IPv6Address, ip_address, ip_network
+
+from flask import Flask, current_app, request
+from flask_limiter import Limiter
+
+from consent_service.config import Settings
+from consent_service.signing import Keyring
+from consent_service.wiring import use
+
+
+def _address_key() -> str:
+    """Return the keyed hash to count by; one IPv6 subscriber holds a whole /64."""
+    text = request.remote_addr or ""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        network = text
+    else:
+        if isinstance(address, IPv6Address):
+            network = str(ip_network((address, 64), strict=False))
+        else:
+            network = text
+    day = datetime.now(UTC).date().isoformat()
+    return use(Keyring).signer("limits").get_signature(f"{day} {network}").decode()
+
+
+limiter = Limiter(
+    key_func=_address_key,
+    in_memory_fallback_enabled=True,
+    swallow_errors=True,
+)
+
+
+def _reads() -> str:
+    return str(current_app.config["CONSENT_LIMIT_READS"])
+
+
+def _writes() -> str:
+    return str(current_app.config["CONSENT_LIMIT_WRITES"])
+
+
+#: For calls that read.
+limit_reads = limiter.shared_limit(_reads, scope="reads")
+#: For calls that store or erase.
+limit_writes = limiter.shared_limit(_writes, scope="writes")
+
+
+def retry_after() -> int:
+    """Return in how many seconds the limit that this request reached allows the next one."""
+    reached = limiter.current_limit
+    return max(1, math.ceil(reached.reset_at - time.time())) if reached else 1
+
+
+def init_limits(app: Flask, settings: Settings) -> None:
+    """Count in Redis if the settings name one, else in this process's memory."""
+    app.config["CONSENT_LIMIT_READS"] = settings.limit_reads
+    app.config["CONSENT_LIMIT_WRITES"] = settings.limit_writes
+    app.config["RATELIMIT_STORAGE_URI"] = settings.redis_url or "memory://"
+    if settings.redis_url:
+        app.config["RATELIMIT_STORAGE_OPTIONS"] = {
+            "socket_timeout": 0.25,
+            "socket_connect_timeout": 0.25,
+        }
+    limiter.init_app(app)

@@ -1,0 +1,129 @@
+"""HTTP as this service speaks it: strict JSON in, one error shape out, neutral headers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NoReturn
+
+import flask_smorest
+from flask import Request
+from marshmallow import Schema, ValidationError, fields
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from consent_service.errors import (
+    BadRequest,
+    BodyTooLarge,
+    MalformedJson,
+    NotFound,
+    ServiceError,
+    TooManyRequests,
+    UnsupportedMediaType,
+    ValidationFailed,
+)
+
+#: Larger than any valid body of a visitor's call.
+MAX_BODY_BYTES = 16 * 1024
+
+
+def read_json(data: bytes) -> Any:  # noqa: ANN401
+    """Read one JSON value.
+
+    :raises MalformedJson: when it is not UTF-8, not JSON, or has a key twice or a NaN (RFC 7493)
+    """
+    try:
+        return json.loads(
+            data.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant
+        )
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"The body is not UTF-8 at byte {error.start}.") from error
+    except json.JSONDecodeError as error:
+        raise MalformedJson(
+            f"The body is not JSON at line {error.lineno}, column {error.colno}: {error.msg}."
+        ) from error
+    except RecursionError as error:
+        raise MalformedJson("The body is nested too deeply.") from error
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    seen: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in seen:
+            raise MalformedJson(
+                f"The key {key[:64]!r} stands twice in one object.",
+                fields={key[:64]: ["Give it once."]},
+            )
+        seen[key] = value
+    return seen
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise MalformedJson(f"{name} is not JSON.")
+
+
+class StrictParser(FlaskParser):
+    """Reads what views declare with ``@blueprint.arguments``."""
+
+    def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002
+        """Read the body as JSON, and only if it is announced as JSON."""
+        if req.mimetype != "application/json":
+            raise UnsupportedMediaType
+        return read_json(req.get_data())
+
+    def handle_error(self, error: ValidationError, *_: object, **__: object) -> NoReturn:
+        """Answer in our own shape."""
+        messages = error.normalized_messages()
+        # webargs puts the place (json, query, headers) around the fields.
+        raise ValidationFailed(fields=next(iter(messages.values()))) from error
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """A blueprint whose calls are in the OpenAPI document."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+
+class _ErrorDetail(Schema):
+    code = fields.String(required=True, metadata={"description": "A stable word to switch on."})
+    message = fields.String(required=True)
+    fields_ = fields.Dict(data_key="fields", metadata={"description": "What is wrong, by field."})
+
+
+class ErrorOut(Schema):
+    """The one shape of all errors."""
+
+    error = fields.Nested(_ErrorDetail, required=True)
+
+
+class Api(flask_smorest.Api):  # type: ignore[misc]
+    """The OpenAPI document, and nothing of the library's own error rendering."""
+
+    ERROR_SCHEMA = ErrorOut
+
+    def _register_error_handlers(self) -> None:
+        """Leave errors to :func:`render_error`."""
+
+
+def as_service_error(error: Exception) -> ServiceError:
+    """Turn any error into one with our shape; what is unknown tells nothing."""
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, RequestEntityTooLarge):
+        return BodyTooLarge()
+    if not isinstance(error, HTTPException):
+        return ServiceError()
+    status = error.code or 500
+    if status == NotFound.status:
+        return NotFound()
+    if status == TooManyRequests.status:
+        return TooManyRequests()
+    if status < BadRequest.status or status >= ServiceError.status:
+        return ServiceError()
+    # The few that Werkzeug raises of its own: 400, 405, 406, ...
+    found = BadRequest(error.description)
+    found.status = status  # type: ignore[assignment]
+    found.code = error.name.lower().replace(" ", "_")
+    found.headers.update(
+        (name, value) for name, value in error.get_headers() if name.lower() == "allow"
+    )
+    return found
