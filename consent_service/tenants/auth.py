@@ -1,0 +1,63 @@
+"""Hooks for visitor-facing calls: find the site by its key, hold writes to its origins."""
+
+from __future__ import annotations
+
+from flask import Response, g, request
+
+from consent_service.errors import OriginNotAllowed
+from consent_service.tenants.service import Site, SiteDirectory
+from consent_service.wiring import use
+
+#: Request headers that pages may send us, and response headers that they may read.
+REQUEST_HEADERS = "Content-Type, Idempotency-Key, X-Consent-Token"
+RESPONSE_HEADERS = "X-Consent-Token, Retry-After"
+
+#: Seconds for which a browser need not ask again; two hours is the most that Chromium keeps.
+PREFLIGHT_SECONDS = 7200
+
+
+def anybody_of_site() -> None:
+    """Find the site that the call names; who calls from where does not matter.
+
+    :raises UnknownSite: when no site has the key
+    """
+    view = request.view_args or {}
+    g.site = use(SiteDirectory).find(view.get("site_key") or request.args.get("site", ""))
+
+
+def pages_of_site() -> None:
+    """Find the site that the call names, and refuse calls from others' pages.
+
+    A write must say its origin, as every browser does; a read may leave it out, as browsers do
+    for the page's own host.
+
+    :raises UnknownSite: when no site has the key
+    :raises OriginNotAllowed: when the origin is not one of the site's
+    """
+    anybody_of_site()
+    origin = request.headers.get("Origin")
+    reading = request.method in {"GET", "HEAD", "OPTIONS"}
+    if not (origin in current_site().allowed_origins or (origin is None and reading)):
+        raise OriginNotAllowed
+
+
+def current_site() -> Site:
+    """Return the site that the hook found."""
+    site: Site = g.site
+    return site
+
+
+def allow_site_pages(response: Response) -> Response:
+    """Let pages of the site's own origins read the answer (CORS), errors included."""
+    origin = request.headers.get("Origin")
+    site: Site | None = g.get("site")
+    response.vary.add("Origin")
+    if site is not None and origin in site.allowed_origins:
+        response.headers["Access-Control-Allow-Origin"] = origin
+        response.headers["Access-Control-Allow-Credentials"] = "true"
+        response.headers["Access-Control-Expose-Headers"] = RESPONSE_HEADERS
+        if request.method == "OPTIONS":
+            response.headers["Access-Control-Allow-Methods"] = "GET, POST, DELETE"
+            response.headers["Access-Control-Allow-Headers"] = REQUEST_HEADERS
+            response.headers["Access-Control-Max-Age"] = str(PREFLIGHT_SECONDS)
+    return response

@@ -1,0 +1,40 @@
+"""Tables of tenants and sites."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import JSON, BigInteger, ForeignKey, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from consent_service.db import Base
+
+
+class TenantRow(Base):
+    """A customer workspace."""
+
+    __tablename__ = "tenants"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    slug: Mapped[str] = mapped_column(String(63), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    created_at: Mapped[datetime]
+
+
+class SiteRow(Base):
+    """One place the widget is embedded."""
+
+    __tablename__ = "sites"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
+    site_key: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(200))
+    allowed_origins: Mapped[list[str]] = mapped_column(JSON)
+    cookie_domain: Mapped[str | None] = mapped_column(String(253))
+    regime_overrides: Mapped[dict[str, str]] = mapped_column(JSON)
+    created_at: Mapped[datetime]
+    changed_ms: Mapped[int] = mapped_column(
+        BigInteger, index=True, comment="by the database's clock; followers read by it"
+    )

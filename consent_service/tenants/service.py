@@ -1,0 +1,213 @@
+"""Make tenants and sites, and find a site by its public key."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from consent_service import clock
+from consent_service.db import Database, Follower, database_ms
+from consent_service.errors import NotFound, Unavailable, UnknownSite, ValidationFailed
+from consent_service.tenants.models import SiteRow, TenantRow
+
+@dataclass(frozen=True)
+class Tenant:
+    """A customer workspace."""
+
+    id: UUID
+    slug: str
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A site as the service uses it; compared by identity, a changed site is a new object."""
+
+    id: UUID
+    tenant_id: UUID
+    site_key: str
+    name: str
+    allowed_origins: frozenset[str]
+    cookie_domain: str | None
+    regime_overrides: Mapping[str, str] = field(repr=False)
+
+    @property
+    def cookie_name(self) -> str:
+        """Name of the token's cookie; the readable one has ``_choices`` after it."""
+        return f"cookie_consent_{self.site_key.removeprefix('site_')}"
+
+
+def create_tenant(database: Database, slug: str, name: str) -> Tenant:
+    """Make a tenant.
+
+    :raises ValidationFailed: when the slug is taken or not lower-case letters, digits and hyphens
+    """
+    if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", slug):
+        raise ValidationFailed(
+            fields={"slug": ["Use lower-case letters, digits and hyphens, up to 63."]}
+        )
+    tenant = Tenant(clock.new_id(), slug, name)
+    row = {"id": tenant.id, "slug": slug, "name": name, "created_at": clock.now()}
+    try:
+        with database.transaction() as connection:
+            connection.execute(insert(TenantRow).values(row))
+    except IntegrityError:
+        raise ValidationFailed(fields={"slug": ["Another tenant has this slug."]}) from None
+    return tenant
+
+
+def find_tenant(database: Database, slug: str) -> Tenant:
+    """Return the tenant with this slug. Raises NotFound when there is none."""
+    with database.reading() as connection:
+        row = connection.execute(
+            select(TenantRow.id, TenantRow.slug, TenantRow.name).where(TenantRow.slug == slug)
+        ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no tenant {slug!r}.")
+    return Tenant(*row)
+
+
+def create_site(  # noqa: PLR0913 - each is a column that the operator states
+    database: Database,
+    tenant: Tenant,
+    name: str,
+    origins: Sequence[str],
+    *,
+    site_key: str | None = None,
+    cookie_domain: str | None = None,
+    regime_overrides: Mapping[str, str] | None = None,
+) -> Site:
+    """Make a site of a tenant.
+
+    :param origins: pages' origins as browsers send them, e.g. ``https://app.example.com``
+    :param cookie_domain: parent domain that the site's subdomains share, or None for one host
+    :param regime_overrides: the site's own regime by region code
+    :raises ValidationFailed: when an origin, the domain or the key is not right
+    """
+    _check_site(origins, cookie_domain, site_key)
+    site = Site(
+        id=clock.new_id(),
+        tenant_id=tenant.id,
+        site_key=site_key or clock.new_site_key(),
+        name=name,
+        allowed_origins=frozenset(origins),
+        cookie_domain=cookie_domain,
+        regime_overrides=dict(regime_overrides or {}),
+    )
+    row = {
+        "id": site.id,
+        "tenant_id": tenant.id,
+        "site_key": site.site_key,
+        "name": name,
+        "allowed_origins": sorted(site.allowed_origins),
+        "cookie_domain": cookie_domain,
+        "regime_overrides": site.regime_overrides,
+        "created_at": clock.now(),
+        "changed_ms": database_ms(),
+    }
+    try:
+        with database.transaction() as connection:
+            connection.execute(insert(SiteRow).values(row))
+    except IntegrityError:
+        raise ValidationFailed(fields={"site_key": ["Another site has this key."]}) from None
+    return site
+
+
+def set_origins(database: Database, site: Site, origins: Sequence[str]) -> None:
+    """Replace the allowed origins of a site. Raises ValidationFailed when one is not right."""
+    _check_site(origins, site.cookie_domain, None)
+    with database.transaction() as connection:
+        connection.execute(
+            update(SiteRow)
+            .where(SiteRow.tenant_id == site.tenant_id, SiteRow.id == site.id)
+            .values(allowed_origins=sorted(origins), changed_ms=database_ms())
+        )
+
+
+def find_site(database: Database, site_key: str) -> Site:
+    """Return the site with this key, from the database. Raises UnknownSite when there is none."""
+    with database.reading() as connection:
+        row = connection.execute(
+            select(SiteRow.__table__).where(SiteRow.site_key == site_key)
+        ).one_or_none()
+    if row is None:
+        raise UnknownSite
+    return _site(row)
+
+
+def _check_site(origins: Sequence[str], cookie_domain: str | None, site_key: str | None) -> None:
+    problems: dict[str, list[str]] = {}
+    wrong = [origin for origin in origins if not _is_origin(origin)]
+    if wrong or not origins:
+        problems["allowed_origins"] = [
+            f"{origin!r} is not an origin; write it like https://app.example.com." for origin in wrong
+        ] or ["Name at least one origin."]
+    if cookie_domain is not None and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", cookie_domain):
+        problems["cookie_domain"] = ["Write it like example.com: lower case, without a dot before."]
+    if site_key is not None and not re.fullmatch(r"site_[A-Za-z0-9_-]{1,59}", site_key):
+        problems["site_key"] = ["A key is site_ and letters, digits, hyphens or underscores."]
+    if problems:
+        raise ValidationFailed(fields=problems)
+
+
+def _is_origin(text: str) -> bool:
+    """Say whether the text is an origin as browsers write it (RFC 6454, section 6.2)."""
+    parts = urlsplit(text)
+    return (
+        parts.scheme in {"https", "http"}
+        and bool(parts.hostname)
+        and text == f"{parts.scheme}://{parts.netloc}"
+        and "@" not in text
+        and text == text.lower()
+    )
+
+
+def _site(row: Row[tuple[object, ...]]) -> Site:
+    return Site(
+        id=row.id,
+        tenant_id=row.tenant_id,
+        site_key=row.site_key,
+        name=row.name,
+        allowed_origins=frozenset(row.allowed_origins),
+        cookie_domain=row.cookie_domain,
+        regime_overrides=row.regime_overrides,
+    )
+
+
+class SiteDirectory:
+    """All sites, in memory, following the database: visitor calls find theirs without a query."""
+
+    def __init__(self) -> None:
+        """Start empty; until the first :meth:`refresh` every look-up says Unavailable."""
+        self._sites: dict[str, Site] = {}
+        self._follower = Follower(SiteRow.__table__.c.changed_ms)
+
+    def refresh(self, connection: Connection) -> None:
+        """Take over what changed since the last time."""
+        for row in self._follower.read(connection, select(SiteRow.__table__)):
+            fresh = _site(row)
+            known = self._sites.get(fresh.site_key)
+            if known is None or vars(known) != vars(fresh):
+                self._sites[fresh.site_key] = fresh
+
+    def find(self, site_key: str) -> Site:
+        """Return the site with this key.
+
+        :raises UnknownSite: when there is none
+        :raises Unavailable: when the database has not been reached yet
+        """
+        site = self._sites.get(site_key)
+        if site is None:
+            raise Unavailable if self._follower.silent_seconds == math.inf else UnknownSite
+        return site
+
+    def get(self, site_key: str) -> Site | None:
+        """Return the site with this key, or None."""
+        return self._sites.get(site_key)
