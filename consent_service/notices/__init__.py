@@ -1,0 +1,1 @@
+"""What visitors are shown: purposes, services, cookies and texts, in versions that never change."""

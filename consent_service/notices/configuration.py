@@ -1,0 +1,142 @@
+"""What the widget is told: one notice, in one language, for one region. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from consent_service.regions.rules import Rule
+
+#: The category that cannot be refused and is never asked.
+ESSENTIAL = "essential"
+
+
+@dataclass(frozen=True)
+class Loader:
+    """A service's registered script, and the purpose it serves."""
+
+    purpose: str
+    address: str
+
+
+@dataclass(frozen=True, eq=False)
+class Notice:
+    """The notice in force on a site; compared by identity, a new version is a new object."""
+
+    site_id: UUID
+    version: int
+    #: Choices made under an older version ask again.
+    material_version: int
+    content_hash: str
+    content: Mapping[str, Any]
+
+    @cached_property
+    def categories(self) -> Mapping[str, str]:
+        """Purpose key → category, in the notice's order."""
+        return {purpose["key"]: purpose["category"] for purpose in self.content["purposes"]}
+
+    @cached_property
+    def loaders(self) -> Mapping[str, Loader]:
+        """Service key → its registered script."""
+        return {
+            service["key"]: Loader(purpose["key"], service["loader"])
+            for purpose in self.content["purposes"]
+            for service in purpose["services"]
+            if "loader" in service
+        }
+
+    @cached_property
+    def optional(self) -> list[str]:
+        """Keys of the purposes that a visitor is asked about, in the notice's order."""
+        return [key for key, category in self.categories.items() if category != ESSENTIAL]
+
+    @cached_property
+    def languages(self) -> list[str]:
+        """Language tags, the default first."""
+        return [language["code"] for language in self.content["languages"]]
+
+
+def configuration(  # noqa: PLR0913 - these are what the answer depends on, and all of it
+    notice: Notice, *, site_key: str, cookie: str, language: str, rule: Rule, gpc: bool
+) -> dict[str, Any]:
+    """Return the widget's configuration.
+
+    :param cookie: name of the token's cookie
+    :param language: one of the notice's languages
+    :param rule: what holds in the visitor's region
+    :param gpc: whether the request carried ``Sec-GPC: 1``
+    """
+    content = notice.content
+    purposes = [_purpose(purpose, language) for purpose in content["purposes"]]
+    essential = [purpose for purpose in purposes if purpose["category"] == ESSENTIAL]
+    optional = [purpose for purpose in purposes if purpose["category"] != ESSENTIAL]
+    spoken = next(entry for entry in content["languages"] if entry["code"] == language)
+    return {
+        "site": site_key,
+        "notice_version": notice.version,
+        "notice_hash": notice.content_hash,
+        "material_version": notice.material_version,
+        "policy": {"version": content["policy"]["version"], "url": content["policy"]["url"]},
+        "regime": rule.regime,
+        "language": language,
+        "direction": spoken["direction"],
+        "languages": [
+            {"code": entry["code"], "name": entry["name"]} for entry in content["languages"]
+        ],
+        "purposes": {"essential": essential, "optional": optional},
+        "texts": _texts(content, language, optional, rule),
+        "gpc": {
+            "detected": gpc,
+            "display": rule.gpc_display,
+            "overridable": rule.gpc == "voluntary",
+        },
+        "remember_days": rule.remember_days,
+        "reask_days": rule.reask_days,
+        "controller": content["controller"],
+        "dpo": content["dpo"],
+        "theme": content["theme"],
+        "cookie": cookie,
+    }
+
+
+def _purpose(purpose: Mapping[str, Any], language: str) -> dict[str, Any]:
+    return {
+        "key": purpose["key"],
+        "category": purpose["category"],
+        **purpose["texts"][language],
+        "services": [
+            {
+                "key": service["key"],
+                "name": service["name"],
+                "provider": service["provider"],
+                "cookies": [
+                    {
+                        "name": cookie["name"],
+                        "party": cookie["party"],
+                        "duration": cookie["duration"][language],
+                        "description": cookie["description"][language],
+                    }
+                    for cookie in service["cookies"]
+                ],
+            }
+            for service in purpose["services"]
+        ],
+    }
+
+
+def _texts(
+    content: Mapping[str, Any], language: str, optional: list[dict[str, Any]], rule: Rule
+) -> dict[str, str]:
+    said = {
+        "{controller}": content["controller"]["name"],
+        "{purposes}": ", ".join(purpose["name"] for purpose in optional),
+        "{days}": str(rule.remember_days),
+    }
+    texts = dict(content["texts"][language])
+    for key in ("body", "preferences_body"):
+        for placeholder, value in said.items():
+            texts[key] = texts[key].replace(placeholder, value)
+    return texts

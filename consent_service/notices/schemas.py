@@ -1,0 +1,160 @@
+"""What a notice must look like before it may be published."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
+
+CATEGORIES = ("essential", "preferences", "analytics", "marketing")
+
+_KEY = validate.Regexp(
+    r"^[a-z][a-z0-9_]{0,39}$",
+    error="A key is a lower-case letter, then letters, digits or underscores; at most 40.",
+)
+_LANGUAGE = validate.Regexp(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", error="Not a language tag.")
+_COOKIE = validate.Regexp(r"^[A-Za-z0-9_.~!#$%&'^`|+-]{1,128}\*?$", error="Not a cookie name.")
+_COLOUR = validate.Regexp(r"^#[0-9a-f]{6}$", error="Write the colour like #0b6e4f.")
+
+
+def _text(longest: int) -> fields.String:
+    return fields.String(required=True, validate=validate.Length(1, longest))
+
+
+def _web_address(text: str) -> None:
+    parts = urlsplit(text)
+    if parts.scheme not in {"https", "http"} or not parts.hostname:
+        raise ValidationError("Write the full address, beginning with https://.")
+
+
+def _loader(text: str) -> None:
+    if not (text.startswith("/") and not text.startswith(("//", "/\\"))):
+        parts = urlsplit(text)
+        if parts.scheme != "https" or not parts.hostname:
+            raise ValidationError("A loader is an https:// address, or a path beginning with /.")
+
+
+class NoticePart(Schema):
+    """Base: fields that are not known are errors, so that a typing error is not silence."""
+
+
+class ControllerSchema(NoticePart):
+    """Who is responsible."""
+
+    name = _text(200)
+
+
+class DpoSchema(NoticePart):
+    """The data-protection officer (Tanzanian PDPA s.27(3)): the law's minimum on a notice."""
+
+    name = _text(200)
+    email = fields.Email(required=True)
+    address = _text(400)
+
+
+class PolicySchema(NoticePart):
+    """The site's privacy policy at a date."""
+
+    version = _text(64)
+    url = fields.String(required=True, validate=_web_address)
+    material = fields.Boolean(required=True)
+
+
+class CookieSchema(NoticePart):
+    """A cookie that a service sets; texts by language."""
+
+    name = fields.String(required=True, validate=_COOKIE)
+    party = fields.String(required=True, validate=validate.OneOf(["first", "third"]))
+    duration = fields.Dict(fields.String(), _text(100), required=True)
+    description = fields.Dict(fields.String(), _text(500), required=True)
+
+
+class ServiceSchema(NoticePart):
+    """A vendor or script under a purpose."""
+
+    key = fields.String(required=True, validate=_KEY)
+    name = _text(200)
+    provider = _text(200)
+    loader = fields.String(validate=_loader)
+    hosts = fields.List(fields.String(validate=validate.Length(1, 253)), load_default=list)
+    cookies = fields.List(fields.Nested(CookieSchema), load_default=list)
+
+
+class PurposeTextsSchema(NoticePart):
+    """A purpose in one language."""
+
+    name = _text(100)
+    description = _text(1000)
+
+
+class PurposeSchema(NoticePart):
+    """Why a cookie or request happens."""
+
+    key = fields.String(required=True, validate=_KEY)
+    category = fields.String(required=True, validate=validate.OneOf(CATEGORIES))
+    texts = fields.Dict(fields.String(), fields.Nested(PurposeTextsSchema), required=True)
+    services = fields.List(fields.Nested(ServiceSchema), load_default=list)
+
+
+class ThemeSchema(NoticePart):
+    """How the banner may look; nothing here can make one choice stand out from another."""
+
+    accent = fields.String(validate=_COLOUR)
+    position = fields.String(validate=validate.OneOf(["bottom", "top", "centre"]))
+
+
+class NoticeSchema(NoticePart):
+    """A whole notice as its author writes it."""
+
+    controller = fields.Nested(ControllerSchema, required=True)
+    dpo = fields.Nested(DpoSchema, required=True)
+    policy = fields.Nested(PolicySchema, required=True)
+    languages = fields.List(
+        fields.String(validate=_LANGUAGE), required=True, validate=validate.Length(1)
+    )
+    purposes = fields.List(
+        fields.Nested(PurposeSchema), required=True, validate=validate.Length(1, 50)
+    )
+    texts = fields.Dict(
+        fields.String(), fields.Dict(fields.String(), _text(2000)), load_default=dict
+    )
+    theme = fields.Nested(ThemeSchema, load_default=dict)
+
+    @pre_load
+    def _must_be_an_object(self, data: Any, **_: Any) -> Any:  # noqa: ANN401
+        if not isinstance(data, dict):
+            raise ValidationError("A notice is one JSON object.")
+        return data
+
+    @validates_schema
+    def _keys_are_unique(self, notice: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
+        purposes = [purpose["key"] for purpose in notice["purposes"]]
+        services = [service["key"] for p in notice["purposes"] for service in p["services"]]
+        for what, keys in (("purpose", purposes), ("service", services)):
+            twice = sorted({key for key in keys if keys.count(key) > 1})
+            if twice:
+                raise ValidationError(f"Each {what} needs a key of its own: {', '.join(twice)}.")
+
+    @validates_schema
+    def _every_language_is_complete(self, notice: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
+        wanted = set(notice["languages"])
+        missing = [
+            f"{where} has no text in {language}"
+            for where, texts in _texts_of(notice)
+            for language in sorted(wanted - set(texts))
+        ]
+        if missing:
+            raise ValidationError(f"{'; '.join(missing)}.", "purposes")
+
+
+def _texts_of(notice: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    found = []
+    for purpose in notice["purposes"]:
+        found.append((f"purpose {purpose['key']}", purpose["texts"]))
+        for service in purpose["services"]:
+            for cookie in service["cookies"]:
+                where = f"cookie {cookie['name']}"
+                found.append((f"{where} (duration)", cookie["duration"]))
+                found.append((f"{where} (description)", cookie["description"]))
+    return found
