@@ -1,0 +1,58 @@
+"""Tables of records and of each visitor's current state.
+
+The database refuses to delete a record, and to update one in any way but to empty it (erasure).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from consent_service.db import Base
+
+
+class RecordRow(Base):
+    """One decision by one visitor. Erasure empties everything that is nullable."""
+
+    __tablename__ = "records"
+    __table_args__ = (
+        Index("ix_records_visitor", "site_id", "visitor_id"),
+        Index("uq_records_idempotency", "site_id", "idempotency_hash", unique=True),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
+    site_id: Mapped[UUID] = mapped_column(ForeignKey("sites.id"))
+    created_at: Mapped[datetime]
+    visitor_id: Mapped[str | None] = mapped_column(String(32))
+    document: Mapped[str | None] = mapped_column(Text, comment="canonical JSON (RFC 8785)")
+    signature: Mapped[bytes | None] = mapped_column(LargeBinary(64), comment="Ed25519, of document")
+    key_id: Mapped[str | None] = mapped_column(String(64))
+    salt: Mapped[bytes | None] = mapped_column(LargeBinary(32), comment="of the ledger's leaf")
+    idempotency_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    request_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    erased_at: Mapped[datetime | None]
+
+
+class CurrentStateRow(Base):
+    """Where a visitor stands on a site: all that a token is made from."""
+
+    __tablename__ = "current_states"
+
+    site_id: Mapped[UUID] = mapped_column(ForeignKey("sites.id"), primary_key=True)
+    visitor_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
+    sequence: Mapped[int]
+    record_id: Mapped[UUID | None] = mapped_column(comment="none once erased")
+    notice_version: Mapped[int | None]
+    expires_at: Mapped[datetime | None]
+    gpc: Mapped[bool]
+    choices: Mapped[str] = mapped_column(Text, comment="key:state~key:state")
+    changed_ms: Mapped[int | None] = mapped_column(
+        BigInteger,
+        index=True,
+        comment="by the database's clock; none for a first choice, which no token contradicts",
+    )

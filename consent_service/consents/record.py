@@ -1,0 +1,156 @@
+"""What a decision means and how its record is written. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from consent_service.clock import rfc3339
+from consent_service.consents.tokens import GRANTED, REFUSED, WITHDRAWN
+from consent_service.notices.configuration import ESSENTIAL, Notice
+from consent_service.regions.rules import Place, Rule
+
+ACTIONS = ("accept_all", "reject_all", "save", "withdraw")
+SURFACES = ("banner", "preferences")
+
+#: Changes when a member of the record is added, removed or gets another meaning.
+SCHEMA_VERSION = 1
+
+_UNIFORM = {"accept_all": True, "reject_all": False, "withdraw": False}
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a visitor decided, on which notice, where."""
+
+    choices: Mapping[str, bool]
+    action: str
+    notice_version: int
+    language: str
+    surface: str
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """What the request said besides: no address, no full user agent."""
+
+    gpc: bool
+    place: Place
+    device_class: str
+    browser_family: str
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who decides, and what stands before."""
+
+    tenant_id: UUID
+    site_key: str
+    visitor_id: str
+    previous_id: UUID | None
+    sequence: int
+
+
+def problems(decision: Decision, notice: Notice) -> dict[str, Any]:
+    """Return what is wrong with a decision on this notice, by field; empty when nothing is.
+
+    Every optional purpose must be answered: silence about one is neither a grant nor a refusal.
+    """
+    choices: dict[str, list[str]] = {}
+    for key in decision.choices:
+        category = notice.categories.get(key)
+        if category is None:
+            choices[key] = ["The notice has no such purpose."]
+        elif category == ESSENTIAL:
+            choices[key] = ["Essential purposes are not asked about; leave it out."]
+    for key in notice.optional:
+        if key not in decision.choices:
+            choices[key] = ["Say true or false: every optional purpose needs an answer."]
+    uniform = _UNIFORM.get(decision.action)
+    if uniform is not None:
+        for key in notice.optional:
+            if decision.choices.get(key, uniform) != uniform:
+                choices[key] = [f"With {decision.action} this must be {str(uniform).lower()}."]
+    found: dict[str, Any] = {"choices": choices} if choices else {}
+    if decision.language not in notice.languages:
+        found["language"] = [f"The notice is shown in: {', '.join(notice.languages)}."]
+    return found
+
+
+def signal_forces_off(circumstances: Circumstances, rule: Rule) -> bool:
+    """Say whether the GPC signal outweighs what was chosen (e.g. 11 CCR 7025).
+
+    Where the region's rule is ``voluntary``, a choice made with the signal on and told of it is
+    the visitor's own word against a general setting, and stands.
+    """
+    return circumstances.gpc and rule.gpc == "required"
+
+
+def settle(decision: Decision, *, forced_off: bool, before: Mapping[str, str]) -> dict[str, str]:
+    """Return the state of each optional purpose after this decision.
+
+    :param before: the states until now; what was granted and no longer is counts as withdrawn
+    """
+    return {
+        key: GRANTED
+        if granted and not forced_off
+        else WITHDRAWN
+        if before.get(key) in {GRANTED, WITHDRAWN}
+        else REFUSED
+        for key, granted in decision.choices.items()
+    }
+
+
+def document(  # noqa: PLR0913 - these are what a record is made of, and all of it
+    *,
+    record_id: UUID,
+    identity: Identity,
+    decision: Decision,
+    states: Mapping[str, str],
+    circumstances: Circumstances,
+    notice: Notice,
+    rule: Rule,
+    at: datetime,
+) -> dict[str, Any]:
+    """Return the record: what was shown, what was chosen for every purpose, when, and under what.
+
+    Fields follow ISO/IEC TS 27560:2023 where it has them; ``docs/records.md`` maps them.
+    """
+    forced_off = signal_forces_off(circumstances, rule)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "id": str(record_id),
+        "tenant_id": str(identity.tenant_id),
+        "site_key": identity.site_key,
+        "visitor_id": identity.visitor_id,
+        "previous_id": str(identity.previous_id) if identity.previous_id else None,
+        "sequence": identity.sequence,
+        "action": decision.action,
+        "surface": decision.surface,
+        "signal_source": "gpc" if forced_off else decision.surface,
+        "choices": {
+            key: category == ESSENTIAL or states[key] == GRANTED
+            for key, category in notice.categories.items()
+        },
+        "gpc": circumstances.gpc,
+        "notice_version": notice.version,
+        "notice_hash": notice.content_hash,
+        "policy_version": notice.content["policy"]["version"],
+        "language": decision.language,
+        "region": rule.region,
+        "regime": rule.regime,
+        "rule_version": rule.version,
+        "country": circumstances.place.country,
+        "device_class": circumstances.device_class,
+        "browser_family": circumstances.browser_family,
+        "created_at": rfc3339(at),
+        "expires_at": rfc3339(expiry(at, rule)),
+    }
+
+
+def expiry(at: datetime, rule: Rule) -> datetime:
+    """Return when a choice made now is to be asked again: the same for grants and refusals."""
+    return at + timedelta(days=rule.remember_days)

@@ -1,0 +1,225 @@
+"""A visitor's decisions over HTTP, receipts, and the keys that receipts are checked with."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from flask import Response, jsonify, request
+from flask.views import MethodView
+from itsdangerous.encoding import base64_encode
+from marshmallow import Schema, fields, validate
+
+from consent_service import clock
+from consent_service.config import Settings
+from consent_service.consents import agent, tokens
+from consent_service.consents.record import Circumstances, Decision
+from consent_service.consents.schemas import (
+    DecisionIn,
+    ErasedOut,
+    ReceiptOut,
+    RecordedOut,
+    VisitorOut,
+)
+from consent_service.consents.service import Consents
+from consent_service.consents.tokens import Claims
+from consent_service.errors import NoticeChanged
+from consent_service.limits import limit_reads, limit_writes
+from consent_service.notices.service import NoticeDirectory, shown_to
+from consent_service.regions.service import Regions
+from consent_service.signing import Keyring
+from consent_service.tenants.auth import allow_site_pages, current_site
+from consent_service.tenants.service import Site
+from consent_service.web import Blueprint, ErrorOut
+from consent_service.wiring import use
+
+visitors = Blueprint(
+    "consents",
+    __name__,
+    url_prefix="/v1/sites/<site_key>/consents",
+    description="A visitor's decisions. Called by the widget from the site's own pages.",
+)
+visitors.after_request(allow_site_pages)
+
+records = Blueprint("records", __name__, description="Receipts, and the keys to check them with.")
+
+
+class TokenHeader(Schema):
+    """How a visitor whose browser does not send us the cookie proves to be the visitor."""
+
+    token = fields.String(
+        data_key="X-Consent-Token", metadata={"description": "Else the cookie counts."}
+    )
+
+
+class IdempotencyHeader(Schema):
+    """What makes a retry safe."""
+
+    idempotency_key = fields.String(
+        data_key="Idempotency-Key",
+        validate=validate.Length(16, 128),
+        metadata={"description": "A random id of the decision, the same on each of its retries."},
+    )
+
+
+class ReceiptQuery(Schema):
+    """The part of a receipt link that cannot be guessed."""
+
+    proof = fields.String(required=True)
+
+
+def presented_token(site: Site) -> str | None:
+    """Return the token that came with the request: the header's, else the cookie's."""
+    return request.headers.get("X-Consent-Token") or request.cookies.get(site.cookie_name)
+
+
+def gpc_signalled() -> bool:
+    """Say whether the browser sends Global Privacy Control (W3C GPC, section 3.1)."""
+    return request.headers.get("Sec-GPC") == "1"
+
+
+@visitors.route("")
+class Decisions(MethodView):
+    """Where decisions are stored."""
+
+    @visitors.arguments(IdempotencyHeader, location="headers")
+    @visitors.arguments(TokenHeader, location="headers")
+    @visitors.arguments(DecisionIn)
+    @visitors.response(201, RecordedOut)
+    @visitors.alt_response(403, schema=ErrorOut, description="A page of another origin asks.")
+    @visitors.alt_response(409, schema=ErrorOut, description="The notice has changed.")
+    @visitors.alt_response(429, schema=ErrorOut, description="Too many requests.")
+    @visitors.alt_response(503, schema=ErrorOut, description="It cannot be stored now.")
+    @limit_writes
+    def post(
+        self, idempotency: dict[str, str], _: dict[str, str], decision: Decision, site_key: str
+    ) -> Response:
+        """Record a decision of the visitor who holds the token, or of a new visitor."""
+        del site_key
+        site = current_site()
+        regions = use(Regions)
+        place = regions.place(request.environ)
+        rule = regions.rule(place, site)
+        user_agent = request.headers.get("User-Agent", "")
+        try:
+            recorded = use(Consents).record_decision(
+                site,
+                decision,
+                token=presented_token(site),
+                idempotency_key=idempotency.get("idempotency_key"),
+                circumstances=Circumstances(
+                    gpc=gpc_signalled(),
+                    place=place,
+                    device_class=agent.device_class(user_agent),
+                    browser_family=agent.browser_family(user_agent),
+                ),
+                rule=rule,
+            )
+        except NoticeChanged as error:
+            notice = use(NoticeDirectory).in_force(site)
+            error.extra = {
+                "banner": shown_to(notice, site, decision.language, rule, gpc=gpc_signalled())
+            }
+            raise
+        response = jsonify(
+            record=recorded.record,
+            token=recorded.token,
+            receipt_url=_receipt_url(recorded.claims.record_id),
+        )
+        response.status_code = 201
+        set_cookies(response, site, recorded.claims, recorded.token)
+        return response
+
+
+@visitors.route("/me")
+class Me(MethodView):
+    """What is held about the visitor who asks."""
+
+    @visitors.arguments(TokenHeader, location="headers")
+    @visitors.response(200, VisitorOut)
+    @visitors.alt_response(404, schema=ErrorOut, description="No valid token, or nothing is held.")
+    @limit_reads
+    def get(self, _: dict[str, str], site_key: str) -> dict[str, Any]:
+        """Give the visitor their newest record and all before it."""
+        del site_key
+        site = current_site()
+        history = use(Consents).history(site, presented_token(site))
+        return {"record": history[0], "history": history}
+
+    @visitors.arguments(TokenHeader, location="headers")
+    @visitors.response(200, ErasedOut)
+    @visitors.alt_response(404, schema=ErrorOut, description="No valid token, or nothing is held.")
+    @limit_writes
+    def delete(self, _: dict[str, str], site_key: str) -> Response:
+        """Erase what is held about the visitor."""
+        del site_key
+        site = current_site()
+        response = jsonify(erased_records=use(Consents).erase(site, presented_token(site)))
+        for name in (site.cookie_name, f"{site.cookie_name}_choices"):
+            response.delete_cookie(name, domain=site.cookie_domain, secure=True, samesite="Lax")
+        return response
+
+
+@records.route("/v1/records/<uuid:record_id>/receipt.json")
+class ReceiptJson(MethodView):
+    """A receipt for programs."""
+
+    @records.arguments(ReceiptQuery, location="query")
+    @records.response(200, ReceiptOut)
+    @records.alt_response(404, schema=ErrorOut, description="The link is not whole, or was erased.")
+    @limit_reads
+    def get(self, query: dict[str, str], record_id: UUID) -> Response:
+        """Give the record and its signature to whoever holds the receipt link."""
+        receipt = use(Consents).receipt(record_id, query["proof"])
+        response = jsonify(
+            record=receipt.record,
+            signature={
+                "algorithm": "Ed25519",
+                "key_id": receipt.key_id,
+                "value": base64_encode(receipt.signature).decode(),
+            },
+        )
+        response.headers["Cache-Control"] = "private, no-store"
+        return response
+
+
+@records.route("/.well-known/jwks.json")
+class Jwks(MethodView):
+    """The public keys."""
+
+    @records.response(200, Schema.from_dict({"keys": fields.List(fields.Dict())}, name="Jwks"))
+    def get(self) -> Response:
+        """Give the public keys that records were and are signed with (RFC 7517)."""
+        response = jsonify(use(Keyring).jwks())
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Cache-Control"] = "public, max-age=300"
+        return response
+
+
+def set_cookies(response: Response, site: Site, claims: Claims, token: str) -> None:
+    """Give the visitor the token, and the page a readable copy of the choices.
+
+    Set by the server, they outlive the seven days that Safari grants to cookies set by scripts.
+    """
+    seconds = max(0, claims.expires_at - int(clock.now().timestamp()))
+    for name, value, secret in (
+        (site.cookie_name, token, True),
+        (f"{site.cookie_name}_choices", tokens.readable_choices(claims), False),
+    ):
+        response.set_cookie(
+            name,
+            value,
+            max_age=seconds,
+            domain=site.cookie_domain,
+            secure=True,
+            httponly=secret,
+            samesite="Lax",
+        )
+
+
+def _receipt_url(record_id: str) -> str:
+    settings: Settings = use(Settings)
+    base = settings.public_url or request.host_url.rstrip("/")
+    proof = quote(use(Consents).receipt_proof(record_id))
+    return f"{base}/v1/records/{record_id}/receipt.json?proof={proof}"

@@ -1,0 +1,104 @@
+"""What comes in and goes out about a visitor's decisions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate
+
+from consent_service.consents.record import ACTIONS, SURFACES, Decision
+
+
+class StrictBoolean(fields.Boolean):
+    """True or false and nothing like them: a choice is never guessed from ``"yes"`` or ``1``."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        if not isinstance(value, bool):
+            raise ValidationError("Say true or false.")
+        return value
+
+
+class DecisionIn(Schema):
+    """One decision, as the widget sends it."""
+
+    choices = fields.Dict(
+        fields.String(),
+        StrictBoolean(),
+        required=True,
+        metadata={"description": "Every optional purpose of the notice, true or false."},
+    )
+    action = fields.String(required=True, validate=validate.OneOf(ACTIONS))
+    notice_version = fields.Integer(required=True, strict=True, validate=validate.Range(min=1))
+    language = fields.String(required=True, validate=validate.Length(2, 35))
+    surface = fields.String(required=True, validate=validate.OneOf(SURFACES))
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Decision:  # noqa: ANN401
+        return Decision(**data)
+
+
+class RecordOut(Schema):
+    """A record as it was signed (see docs/records.md)."""
+
+    schema_version = fields.Integer()
+    id = fields.String()
+    tenant_id = fields.String()
+    site_key = fields.String()
+    visitor_id = fields.String()
+    previous_id = fields.String(allow_none=True)
+    sequence = fields.Integer()
+    action = fields.String()
+    surface = fields.String()
+    signal_source = fields.String()
+    choices = fields.Dict(fields.String(), fields.Boolean())
+    gpc = fields.Boolean()
+    notice_version = fields.Integer()
+    notice_hash = fields.String()
+    policy_version = fields.String()
+    language = fields.String()
+    region = fields.String()
+    regime = fields.String()
+    rule_version = fields.String()
+    country = fields.String(allow_none=True)
+    device_class = fields.String()
+    browser_family = fields.String()
+    created_at = fields.String()
+    expires_at = fields.String()
+
+
+class RecordedOut(Schema):
+    """The answer to a decision that was stored."""
+
+    record = fields.Nested(RecordOut)
+    token = fields.String(metadata={"description": "Proof of being this visitor; keep it private."})
+    receipt_url = fields.String()
+
+
+class VisitorOut(Schema):
+    """What is held about the visitor who asks."""
+
+    record = fields.Nested(RecordOut)
+    history = fields.List(
+        fields.Nested(RecordOut), metadata={"description": "All records, newest first."}
+    )
+
+
+class ErasedOut(Schema):
+    """How much was erased."""
+
+    erased_records = fields.Integer()
+
+
+class SignatureOut(Schema):
+    """An Ed25519 signature over the record's canonical form (RFC 8785)."""
+
+    algorithm = fields.String()
+    key_id = fields.String(metadata={"description": "A key of /.well-known/jwks.json."})
+    value = fields.String(metadata={"description": "base64url"})
+
+
+class ReceiptOut(Schema):
+    """The visitor's copy of a record."""
+
+    record = fields.Nested(RecordOut)
+    signature = fields.Nested(SignatureOut)
