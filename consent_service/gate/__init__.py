@@ -1,0 +1,1 @@
+"""The question "may this purpose run for this visitor on this site now?", and its answer."""

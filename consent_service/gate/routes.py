@@ -1,0 +1,142 @@
+"""The gate over HTTP, for what the fast path leaves: errors, preflights, tokens to renew.
+
+Also where the gate's calls are documented.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from flask import Response, request
+from flask.views import MethodView
+from marshmallow import Schema, fields
+
+from consent_service.consents.routes import (
+    TokenHeader,
+    gpc_signalled,
+    presented_token,
+    set_cookies,
+)
+from consent_service.consents.service import Consents
+from consent_service.errors import UnknownService
+from consent_service.gate.replies import Reply, auth_reply, json_reply, script_reply
+from consent_service.gate.service import Answer, Gate, Question
+from consent_service.limits import limit_reads
+from consent_service.tenants.auth import allow_site_pages
+from consent_service.web import Blueprint, ErrorOut
+from consent_service.wiring import use
+
+gate = Blueprint(
+    "gate",
+    __name__,
+    url_prefix="/v1/gate",
+    description="May these purposes run for this visitor on this site now?",
+)
+gate.after_request(allow_site_pages)
+
+
+class GateQuery(Schema):
+    """A question."""
+
+    site = fields.String(required=True, metadata={"description": "The site's key."})
+    purpose = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "A purpose's key; repeat it to ask about several."},
+    )
+
+
+class ScriptQuery(Schema):
+    """A question about the purpose that a service stands under."""
+
+    site = fields.String(required=True, metadata={"description": "The site's key."})
+    service = fields.String(required=True, metadata={"description": "The service's key."})
+
+
+class DecisionOut(Schema):
+    """The answer for one purpose."""
+
+    allow = fields.Boolean(required=True)
+    reason = fields.String(required=True, metadata={"description": "See docs/gate.md."})
+
+
+class GateOut(Schema):
+    """The answer; ``allow`` is true only if it is for every purpose asked about."""
+
+    allow = fields.Boolean(required=True)
+    decisions = fields.Dict(fields.String(), fields.Nested(DecisionOut), required=True)
+    regime = fields.String(required=True)
+    notice_version = fields.Integer(required=True)
+    gpc = fields.Boolean(required=True)
+    expires_at = fields.String(required=True, allow_none=True)
+    max_age = fields.Integer(
+        required=True, metadata={"description": "Seconds for which the answer may be kept."}
+    )
+
+
+@gate.route("")
+class GateJson(MethodView):
+    """The whole answer."""
+
+    @gate.arguments(TokenHeader, location="headers")
+    @gate.arguments(GateQuery, location="query")
+    @gate.response(200, GateOut)
+    @gate.alt_response(404, schema=ErrorOut, description="Unknown site.")
+    @limit_reads
+    def get(self, _: dict[str, str], query: dict[str, Any]) -> Response:
+        """Ask about one purpose or several; a well-put question is always answered with 200."""
+        question = use(Gate).checked_question(query["site"], query["purpose"])
+        return _respond(question, json_reply)
+
+
+@gate.route("/auth")
+class GateAuth(MethodView):
+    """Yes or no."""
+
+    @gate.arguments(TokenHeader, location="headers")
+    @gate.arguments(GateQuery, location="query")
+    @gate.response(204)
+    @gate.alt_response(403, description="Denied; X-Consent-Reason says why.")
+    @gate.alt_response(404, schema=ErrorOut, description="Unknown site.")
+    @limit_reads
+    def get(self, _: dict[str, str], query: dict[str, Any]) -> Response:
+        """Ask as a reverse proxy does (nginx auth_request, Caddy forward_auth, Traefik, Envoy)."""
+        question = use(Gate).checked_question(query["site"], query["purpose"])
+        return _respond(question, auth_reply)
+
+
+@gate.route("/script")
+class GateScript(MethodView):
+    """A script or nothing."""
+
+    @gate.arguments(ScriptQuery, location="query")
+    @gate.response(302, description="Allowed: on to the service's registered script.")
+    @gate.alt_response(200, description="Denied: an empty script; a comment says why.")
+    @gate.alt_response(404, schema=ErrorOut, description="Unknown site, or no such service.")
+    @limit_reads
+    def get(self, query: dict[str, str]) -> Response:
+        """Ask as a bare script tag does."""
+        loader = use(Gate).loader(query["site"], query["service"])
+        if loader is None:
+            raise UnknownService
+        question = use(Gate).checked_question(query["site"], [loader.purpose])
+        return _respond(question, lambda answer: script_reply(answer, loader))
+
+
+def _respond(question: Question, put: Callable[[Answer], Reply]) -> Response:
+    """Answer, and give the visitor a new token if theirs was old."""
+    consents = use(Consents)
+    renewed = use(Gate).answer_renewing(
+        question,
+        presented_token(question.site),
+        gpc=gpc_signalled(),
+        environ=request.environ,
+    )
+    reply = put(renewed.answer)
+    response = Response(reply.body, reply.status, list(reply.headers))
+    if renewed.claims:
+        token = consents.write_token(renewed.claims)
+        response.headers["X-Consent-Token"] = token
+        set_cookies(response, question.site, renewed.claims, token)
+    return response

@@ -1,0 +1,229 @@
+"""Put a question to the gate with all that this process knows.
+
+No input or output on the way: sites, notices and changed choices are followed in the background
+(``app.py``). Only a token older than ``token_seconds`` costs a look into the database, which
+renews it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from consent_service.clock import rfc3339
+from consent_service.consents import tokens
+from consent_service.consents.service import Absent, ChangeFeed, Consents
+from consent_service.consents.tokens import Claims
+from consent_service.errors import Unavailable, ValidationFailed
+from consent_service.gate.decision import ALLOWING, Reason, decide
+from consent_service.notices.configuration import Loader, Notice
+from consent_service.notices.service import NoticeDirectory
+from consent_service.regions.service import Regions
+from consent_service.tenants.service import Site, SiteDirectory
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+#: A process that has not heard of changes for this long denies.
+STALE_SECONDS = 30
+
+#: Seconds for which a page may keep an answer.
+MAX_AGE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """May these purposes (key → category) run on this site?"""
+
+    site: Site
+    notice: Notice
+    purposes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the gate says; ``expires_at`` in seconds since 1970."""
+
+    reasons: Mapping[str, Reason]
+    regime: str
+    notice_version: int
+    gpc: bool
+    expires_at: int | None
+    max_age: int
+
+    @property
+    def denial(self) -> Reason | None:
+        """The first reason that denies, or None: every purpose asked about may run."""
+        for reason in self.reasons.values():
+            if reason not in ALLOWING:
+                return reason
+        return None
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON answer of the contract."""
+        decisions = {
+            key: {"allow": reason in ALLOWING, "reason": reason.value}
+            for key, reason in self.reasons.items()
+        }
+        expires_at = self.expires_at
+        return {
+            "allow": self.denial is None,
+            "decisions": decisions,
+            "regime": self.regime,
+            "notice_version": self.notice_version,
+            "gpc": self.gpc,
+            "expires_at": expires_at and rfc3339(datetime.fromtimestamp(expires_at, UTC)),
+            "max_age": self.max_age,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Renewed:
+    """An answer that the database was asked for, and what the visitor's new token says."""
+
+    answer: Answer
+    claims: Claims | None
+
+
+class Gate:
+    """One answer for every entry: JSON, forward-auth, script."""
+
+    def __init__(  # noqa: PLR0913 - what it weighs
+        self,
+        *,
+        sites: SiteDirectory,
+        notices: NoticeDirectory,
+        regions: Regions,
+        consents: Consents,
+        feed: ChangeFeed,
+        token_seconds: int,
+    ) -> None:
+        """Take what is needed; a token is believed for ``token_seconds``."""
+        self._sites = sites
+        self._notices = notices
+        self._regions = regions
+        self._consents = consents
+        self._feed = feed
+        self._token_seconds = token_seconds
+
+    def question(self, site_key: str, keys: Sequence[str]) -> Question | None:
+        """Return the question if it is well put: a site with a notice, and purposes it has."""
+        site = self._sites.get(site_key)
+        notice = self._notices.get(site) if site else None
+        if site is None or notice is None or not keys:
+            return None
+        categories = notice.categories
+        try:
+            return Question(site, notice, {key: categories[key] for key in keys})
+        except KeyError:
+            return None
+
+    def loader(self, site_key: str, service: str) -> Loader | None:
+        """Return a service's registered script and the purpose it serves, or None."""
+        site = self._sites.get(site_key)
+        notice = self._notices.get(site) if site else None
+        return notice.loaders.get(service) if notice else None
+
+    def checked_question(self, site_key: str, keys: Sequence[str]) -> Question:
+        """Return the question, or say what is wrong with it.
+
+        :raises UnknownSite: when no site with a notice has the key
+        :raises ValidationFailed: when the notice has no such purpose
+        """
+        notice = self._notices.in_force(self._sites.find(site_key))
+        unknown = [key for key in keys if key not in notice.categories]
+        question = self.question(site_key, keys)
+        if question is None:
+            raise ValidationFailed(
+                fields={
+                    "purpose": [f"The notice has no purpose {key[:64]!r}." for key in unknown]
+                    or ["Name at least one purpose."]
+                }
+            )
+        return question
+
+    def answer(
+        self, question: Question, token: str | None, *, gpc: bool, environ: WSGIEnvironment
+    ) -> Answer | None:
+        """Answer from memory; None if the token is so old that the database must be asked."""
+        now = int(time.time())
+        claims = self._consents.read_token(question.site, token)
+        if claims and now - claims.issued_at >= self._token_seconds and now < claims.expires_at:
+            return None
+        return self._weigh(
+            question,
+            claims,
+            presented=bool(token),
+            newest=self._feed.newest.get(claims.visitor_id, 0) if claims else 0,
+            stale=self._feed.silent_seconds > STALE_SECONDS,
+            now=now,
+            gpc=gpc,
+            environ=environ,
+        )
+
+    def answer_renewing(
+        self, question: Question, token: str | None, *, gpc: bool, environ: WSGIEnvironment
+    ) -> Renewed:
+        """Answer, asking the database if the token is old; deny if it cannot be asked."""
+        answer = self.answer(question, token, gpc=gpc, environ=environ)
+        if answer is not None:
+            return Renewed(answer, None)
+        claims = self._consents.read_token(question.site, token)
+        current: Claims | Absent | None = None
+        try:
+            current = self._consents.current(question.site, claims) if claims else None
+        except Unavailable:
+            pass
+        renewed = current if isinstance(current, Claims) else None
+        answer = self._weigh(
+            question,
+            renewed or claims,
+            presented=True,
+            newest=tokens.ERASED if current is Absent.ERASED else 0,
+            known=current is not Absent.UNKNOWN,
+            stale=current is None,
+            now=int(time.time()),
+            gpc=gpc,
+            environ=environ,
+        )
+        return Renewed(answer, renewed)
+
+    def _weigh(  # noqa: PLR0913
+        self,
+        question: Question,
+        claims: Claims | None,
+        *,
+        presented: bool,
+        newest: int,
+        stale: bool,
+        now: int,
+        gpc: bool,
+        environ: WSGIEnvironment,
+        known: bool = True,
+    ) -> Answer:
+        rule = self._regions.rule(self._regions.place(environ), question.site)
+        notice = question.notice
+        reasons = decide(
+            question.purposes,
+            presented=presented,
+            claims=claims,
+            newest=newest,
+            known=known,
+            stale=stale,
+            now=now,
+            material_version=notice.material_version,
+            rule=rule,
+            gpc=gpc,
+        )
+        left = claims.expires_at - now if claims else MAX_AGE
+        return Answer(
+            reasons=reasons,
+            regime=rule.regime,
+            notice_version=notice.version,
+            gpc=gpc,
+            expires_at=claims.expires_at if claims else None,
+            max_age=max(0, min(MAX_AGE, left)),
+        )
