@@ -1,0 +1,1 @@
+"""The one script that a site embeds, and its configuration."""

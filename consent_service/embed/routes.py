@@ -1,0 +1,119 @@
+"""The script that a site embeds, and the configuration by itself."""
+
+from __future__ import annotations
+
+from flask import Response, jsonify, request
+from flask.views import MethodView
+from marshmallow import Schema, fields
+
+from consent_service.consents.routes import gpc_signalled
+from consent_service.embed.service import script
+from consent_service.limits import limit_reads
+from consent_service.notices.configuration import Notice
+from consent_service.notices.service import NoticeDirectory, shown_to
+from consent_service.regions.service import Regions
+from consent_service.tenants.auth import allow_site_pages, current_site
+from consent_service.web import Blueprint, ErrorOut
+from consent_service.wiring import use
+
+#: Seconds for which a browser keeps the script: a new notice is seen by everybody within them.
+_SCRIPT_SECONDS = 300
+
+widget = Blueprint("embed", __name__, url_prefix="/embed", description="The script to embed.")
+banner = Blueprint(
+    "banner", __name__, url_prefix="/v1/sites/<site_key>", description="What the banner shows."
+)
+banner.after_request(allow_site_pages)
+
+
+class LanguageQuery(Schema):
+    """Which language to answer in."""
+
+    lang = fields.String(
+        metadata={"description": "One of the notice's; else what the browser prefers counts."}
+    )
+
+
+class BannerOut(Schema):
+    """The widget's configuration: one notice, in one language, for one region."""
+
+    site = fields.String()
+    notice_version = fields.Integer()
+    notice_hash = fields.String()
+    material_version = fields.Integer()
+    policy = fields.Dict()
+    regime = fields.String()
+    language = fields.String()
+    direction = fields.String()
+    languages = fields.List(fields.Dict())
+    purposes = fields.Dict()
+    texts = fields.Dict()
+    gpc = fields.Dict()
+    remember_days = fields.Integer()
+    reask_days = fields.Integer()
+    controller = fields.Dict()
+    dpo = fields.Dict()
+    theme = fields.Dict()
+    cookie = fields.String()
+
+
+@widget.route("/<string:site_key>.js")
+class EmbedScript(MethodView):
+    """The script."""
+
+    @widget.arguments(LanguageQuery, location="query")
+    @widget.response(200, description="The widget with the site's configuration inside.")
+    @widget.alt_response(404, schema=ErrorOut, description="Unknown site.")
+    @limit_reads
+    def get(self, query: dict[str, str], site_key: str) -> Response:
+        """Give a page the banner: one request, compressed ahead of time."""
+        del site_key
+        site = current_site()
+        notice = use(NoticeDirectory).in_force(site)
+        regions = use(Regions)
+        found = script(
+            notice,
+            site,
+            _language(notice, query.get("lang")),
+            regions.rule(regions.place(request.environ), site),
+            gpc=gpc_signalled(),
+        )
+        body, encoding = found.encoded(request.headers.get("Accept-Encoding", ""))
+        response = Response(body, mimetype="text/javascript")
+        if encoding:
+            response.headers["Content-Encoding"] = encoding
+        # Private: the configuration depends on the country of the address.
+        response.headers["Cache-Control"] = f"private, max-age={_SCRIPT_SECONDS}"
+        response.headers["Vary"] = "Accept-Encoding, Accept-Language, Sec-GPC"
+        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        response.set_etag(found.etag, weak=True)
+        return response.make_conditional(request)
+
+
+@banner.route("/banner")
+class BannerJson(MethodView):
+    """The configuration."""
+
+    @banner.arguments(LanguageQuery, location="query")
+    @banner.response(200, BannerOut)
+    @banner.alt_response(404, schema=ErrorOut, description="Unknown site.")
+    @limit_reads
+    def get(self, query: dict[str, str], site_key: str) -> Response:
+        """Give the banner's configuration in one language."""
+        del site_key
+        site = current_site()
+        notice = use(NoticeDirectory).in_force(site)
+        regions = use(Regions)
+        rule = regions.rule(regions.place(request.environ), site)
+        language = _language(notice, query.get("lang"))
+        response = jsonify(shown_to(notice, site, language, rule, gpc=gpc_signalled()))
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.vary.update({"Accept-Language", "Sec-GPC"})
+        return response
+
+
+def _language(notice: Notice, asked: str | None) -> str:
+    """Return the language asked for, else the best the browser names, else the default."""
+    if asked in notice.languages:
+        return asked
+    return request.accept_languages.best_match(notice.languages) or notice.languages[0]

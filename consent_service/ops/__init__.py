@@ -1,0 +1,1 @@
+"""What operators and developers look at: health, the API's description."""
