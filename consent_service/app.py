@@ -1,0 +1,225 @@
+"""The one place that builds things: settings → services → blueprints with their auth → WSGI."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from flask import Blueprint, Flask, Response, jsonify
+
+from consent_service import __version__, logs
+from consent_service.access.auth import public
+from consent_service.config import Settings, load
+from consent_service.consents import routes as consents_routes
+from consent_service.consents.service import ChangeFeed, Consents
+from consent_service.db import Database
+from consent_service.demo import routes as demo_routes
+from consent_service.embed import routes as embed_routes
+from consent_service.errors import OperatorError, ServiceError, TooManyRequests, Unavailable
+from consent_service.gate import routes as gate_routes
+from consent_service.gate.service import Gate
+from consent_service.gate.wsgi import GateLayer
+from consent_service.limits import init_limits, retry_after
+from consent_service.notices.service import NoticeDirectory
+from consent_service.ops import routes as ops_routes
+from consent_service.proxies import TrustedProxies
+from consent_service.regions.service import Regions
+from consent_service.signing import Keyring
+from consent_service.tenants.auth import anybody_of_site, pages_of_site
+from consent_service.tenants.service import SiteDirectory
+from consent_service.web import MAX_BODY_BYTES, Api, as_service_error
+from consent_service.wiring import provide
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
+#: Seconds between two looks at what changed. A withdrawal holds everywhere within two seconds.
+FOLLOW_SECONDS = 0.5
+
+#: Every blueprint and who may call it. A test fails for a blueprint that is not here.
+BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
+    (consents_routes.visitors, pages_of_site),
+    (consents_routes.records, public),
+    (embed_routes.widget, anybody_of_site),
+    (embed_routes.banner, pages_of_site),
+    (gate_routes.gate, anybody_of_site),
+    (ops_routes.ops, public),
+)
+DEMO_BLUEPRINTS = ((demo_routes.demo, public),)
+
+_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_PAGE_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+log = logging.getLogger(__name__)
+
+
+class Followers:
+    """Keeps what this process holds in memory in step with the database and the key file."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: Keyring,
+        *directories: SiteDirectory | NoticeDirectory | ChangeFeed,
+    ) -> None:
+        """Follow for these; :meth:`refresh` once, or :meth:`start` to go on for ever."""
+        self._database = database
+        self._keys = keys
+        self._directories = directories
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="followers", daemon=True)
+
+    def refresh(self) -> None:
+        """Take over all that changed.
+
+        :raises Unavailable: when the database does not answer
+        """
+        with self._database.reading() as connection:
+            for directory in self._directories:
+                directory.refresh(connection)
+
+    def start(self) -> None:
+        """Follow in the background until :meth:`stop`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop following; returns when it has stopped."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        reachable = True
+        while not self._stop.wait(FOLLOW_SECONDS):
+            try:
+                self._keys.refresh()
+            except OperatorError as error:
+                log.error("keys stay as they were", extra={"reason": str(error)})  # noqa: TRY400
+            try:
+                self.refresh()
+            except Unavailable:
+                if reachable:
+                    log.error("database cannot be reached; the gate will deny")  # noqa: TRY400
+                reachable = False
+            except Exception:
+                # The thread must outlive whatever this was; meanwhile the gate turns stale.
+                log.exception("following failed; the gate will deny")
+            else:
+                if not reachable:
+                    log.info("database is back")
+                reachable = True
+
+
+@dataclass(frozen=True)
+class Built:
+    """What :func:`build` made."""
+
+    flask: Flask
+    wsgi: WSGIApplication
+    database: Database
+    followers: Followers
+
+
+def build(settings: Settings) -> Built:
+    """Build the whole service. The database may be away; it is looked for from then on.
+
+    :raises OperatorError: when keys, databases or the build are not as they must be
+    """
+    database = Database(settings.database_url)
+    keys = Keyring(settings.keys_file)
+    sites, notices = SiteDirectory(), NoticeDirectory()
+    feed = ChangeFeed(settings.token_seconds)
+    regions = Regions(settings.geo_database)
+    consents = Consents(database, keys, notices)
+    gate = Gate(
+        sites=sites,
+        notices=notices,
+        regions=regions,
+        consents=consents,
+        feed=feed,
+        token_seconds=settings.token_seconds,
+    )
+    followers = Followers(database, keys, sites, notices, feed)
+    try:
+        database.check_migrated()
+        followers.refresh()
+    except Unavailable:
+        log.error("database cannot be reached; starting without it")  # noqa: TRY400
+
+    app = Flask("consent_service")
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        API_TITLE="Consent Service",
+        API_VERSION=__version__,
+        OPENAPI_VERSION="3.1.0",
+        API_SPEC_OPTIONS={
+            "info": {
+                "description": "Records visitors' choices and answers whether a purpose may run.",
+                "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+            }
+        },
+    )
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    api = Api(app)
+    provide(app, settings, database, keys, sites, notices, regions, consents, gate, api)
+    init_limits(app, settings)
+    logs.log_requests(app)
+    app.register_error_handler(Exception, _render_error)
+    app.after_request(_harden)
+    _register(app, api, settings)
+
+    wsgi: WSGIApplication = GateLayer(app, gate)
+    wsgi = TrustedProxies(wsgi, settings.trusted_proxies, settings.country_header)
+    return Built(app, wsgi, database, followers)
+
+
+def application() -> WSGIApplication:
+    """Return the service for a WSGI server, with settings from the environment.
+
+    Call once a process, after a fork and not before one: it follows the database in a thread.
+    """
+    settings = load()
+    logs.configure(settings.log_level)
+    built = build(settings)
+    built.followers.start()
+    return built.wsgi
+
+
+def _register(app: Flask, api: Api, settings: Settings) -> None:
+    for blueprint, auth in BLUEPRINTS + (DEMO_BLUEPRINTS if settings.demo else ()):
+        if hasattr(blueprint, "register_views_in_doc"):
+            api.register_blueprint(blueprint)
+        else:
+            app.register_blueprint(blueprint)
+        app.before_request_funcs.setdefault(blueprint.name, []).insert(0, auth)
+
+
+def _render_error(error: Exception) -> Response:
+    """Answer any error in the one shape; what nobody foresaw is logged, and tells nothing."""
+    found = as_service_error(error)
+    if type(found) is ServiceError:
+        log.error("unforeseen error", exc_info=error)
+    response = jsonify(found.body())
+    response.status_code = found.status
+    response.headers.update(found.headers)
+    if isinstance(found, TooManyRequests):
+        response.headers["Retry-After"] = str(retry_after())
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _harden(response: Response) -> Response:
+    """Set what every response must say, unless a view said it with more care."""
+    page = response.mimetype == "text/html"
+    headers = response.headers
+    headers.setdefault("Content-Security-Policy", _PAGE_POLICY if page else _API_POLICY)
+    headers.setdefault("X-Content-Type-Options", "nosniff")
+    headers.setdefault("Referrer-Policy", "no-referrer")
+    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin" if page else "cross-origin")
+    headers.setdefault("Cache-Control", "no-store")
+    return response

@@ -1,0 +1,297 @@
+"""The operator's commands. ``consent-service --help`` lists them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+from granian.constants import Interfaces
+from granian.server import Server
+
+from consent_service import __version__, config, db, signing
+from consent_service.config import Settings
+from consent_service.demo.seed import seed
+from consent_service.embed.service import widget_source
+from consent_service.errors import OperatorError, ServiceError
+from consent_service.notices.service import publish_notice
+from consent_service.regions.rules import REGIMES
+from consent_service.regions.service import newest_rules
+from consent_service.tenants.service import create_site, create_tenant, find_site, find_tenant
+from consent_service.web import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Python threads a process answers with; they share one core, and more only wait for the database.
+_THREADS = 16
+
+_DEMO_FOLDER = Path("var/demo")
+
+
+class Commands(click.Group):
+    """Shows errors that the operator can mend as one clear message, without a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except OperatorError as error:
+            _fail(str(error))
+        except ServiceError as error:
+            _fail("\n".join([str(error), *_explained(error.fields or {})]))
+
+
+def _fail(message: str) -> NoReturn:
+    click.secho(message, fg="red", err=True)
+    sys.exit(2)
+
+
+def _explained(fields: Any, path: str = "") -> Iterator[str]:  # noqa: ANN401
+    """Give a line for each problem, with the path of the field it is in."""
+    if isinstance(fields, dict):
+        for key, inner in fields.items():
+            yield from _explained(inner, f"{path}.{key}" if path else str(key))
+    else:
+        for problem in fields if isinstance(fields, list) else [fields]:
+            yield f"  {path}: {problem}"
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="consent-service")
+def main() -> None:
+    """Run and manage the Consent Service.
+
+    Settings come from environment variables that begin with CONSENT_; docs/settings.md lists them.
+    A first installation needs, in this order: key rotate, db upgrade, tenant create, site create,
+    notice publish, serve. To look around first: demo.
+    """
+
+
+@main.command()
+def serve() -> None:
+    """Serve visitors, with CONSENT_WORKERS processes on CONSENT_HOST and CONSENT_PORT."""
+    settings = config.load()
+    widget_source()
+    signing.Keyring(settings.keys_file)
+    _check_database(settings)
+    _serve(settings)
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True, help="Port to serve the demo on.")
+def demo(port: int) -> None:
+    """Set up and serve a demo site under var/demo, with a database and keys of its own.
+
+    Everything is made on the first run and found again on the next. To begin anew, delete
+    var/demo.
+    """
+    settings = replace(
+        config.load({}),
+        database_url=f"sqlite:///{_DEMO_FOLDER}/consent.db",
+        keys_file=_DEMO_FOLDER / "keys.json",
+        port=port,
+        workers=1,
+        log_level="warning",
+        demo=True,
+    )
+    _check_port(settings.host, port)
+    widget_source()
+    signing.ensure_keys(settings.keys_file)
+    db.upgrade(settings.database_url)
+    database = db.Database(settings.database_url)
+    seed(database, port)
+    database.close()
+    address = f"http://127.0.0.1:{port}"
+    click.secho("\nThe Consent Service demo is running.\n", bold=True)
+    click.echo(f"  Demo site   {address}/demo/           (English)")
+    click.echo(f"              {address}/demo/?lang=sw   (Kiswahili)")
+    click.echo(f"  API         {address}/docs\n")
+    click.echo("  1. Open the demo site: the banner asks, and analytics has received nothing.")
+    click.echo("  2. Choose, and watch analytics load only if the gate says so.")
+    click.echo("  3. Change your mind with the cookie settings: page views stop at once.\n")
+    click.echo("  Ask the gate yourself:")
+    click.echo(f'    curl "{address}/v1/gate?site=site_demo&purpose=analytics"\n')
+    click.echo("  Stop with Ctrl+C.\n")
+    os.environ |= {
+        config.variable("database_url"): settings.database_url,
+        config.variable("keys_file"): str(settings.keys_file),
+        config.variable("log_level"): settings.log_level,
+        config.variable("demo"): "1",
+    }
+    _serve(settings)
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise OperatorError(
+                f"Port {port} cannot be used ({error.strerror}). Choose another: "
+                f"make demo PORT={port + 1}"
+            ) from error
+
+
+def _check_database(settings: Settings) -> None:
+    database = db.Database(settings.database_url)
+    try:
+        database.check_migrated()
+    finally:
+        database.close()
+
+
+def _serve(settings: Settings) -> None:
+    Server(
+        "consent_service.app:application",
+        factory=True,
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.WSGI,
+        workers=settings.workers,
+        blocking_threads=_THREADS,
+        respawn_failed_workers=True,
+        log_level="warning",  # type: ignore[arg-type]
+    ).serve()
+
+
+@main.group("db")
+def database_commands() -> None:
+    """Manage the database."""
+
+
+@database_commands.command()
+def upgrade() -> None:
+    """Bring the database's tables to this version. Safe to run again."""
+    settings = config.load()
+    db.upgrade(settings.database_url)
+    click.echo(f"The tables are at revision {db.newest_revision()}.")
+
+
+@main.group()
+def tenant() -> None:
+    """Manage tenants."""
+
+
+@tenant.command("create")
+@click.argument("slug")
+@click.option("--name", required=True, help="The tenant's name, as people read it.")
+def tenant_create(slug: str, name: str) -> None:
+    """Make a tenant known as SLUG (lower-case letters, digits, hyphens)."""
+    made = create_tenant(_database(), slug, name)
+    click.echo(f"Tenant {made.slug} made. Next: consent-service site create {made.slug} ...")
+
+
+@main.group()
+def site() -> None:
+    """Manage sites."""
+
+
+@site.command("create")
+@click.argument("tenant_slug")
+@click.option("--name", required=True, help="The site's name, as people read it.")
+@click.option(
+    "--origin",
+    "origins",
+    required=True,
+    multiple=True,
+    help="Origin of the site's pages, e.g. https://app.example.com; repeat for several.",
+)
+@click.option("--cookie-domain", help="Domain whose subdomains share the choice.")
+@click.option(
+    "--regime",
+    "regimes",
+    multiple=True,
+    metavar="REGION=REGIME",
+    help="Another regime for a region than the table's, e.g. GB=opt_out; repeat for several.",
+)
+def site_create(
+    tenant_slug: str,
+    name: str,
+    origins: tuple[str, ...],
+    cookie_domain: str | None,
+    regimes: tuple[str, ...],
+) -> None:
+    """Make a site of the tenant TENANT_SLUG and print its script tag."""
+    database = _database()
+    made = create_site(
+        database,
+        find_tenant(database, tenant_slug),
+        name,
+        origins,
+        cookie_domain=cookie_domain,
+        regime_overrides=_overrides(regimes),
+    )
+    base = config.load().public_url or "https://YOUR-CONSENT-HOST"
+    click.echo(f"Site {made.site_key} made. Its pages need:\n")
+    click.echo(f'  <script src="{base}/embed/{made.site_key}.js" async></script>\n')
+    click.echo(f"Next: consent-service notice publish FILE --site {made.site_key}")
+
+
+def _overrides(pairs: tuple[str, ...]) -> dict[str, str]:
+    regions = newest_rules()
+    overrides = {}
+    for pair in pairs:
+        region, _, regime = pair.partition("=")
+        if region not in regions or regime not in REGIMES:
+            raise OperatorError(
+                f"{pair!r} is not REGION=REGIME with a region of the table (such as GB, US-CA or "
+                f"*) and one of {', '.join(REGIMES)}."
+            )
+        overrides[region] = regime
+    return overrides
+
+
+@main.group()
+def notice() -> None:
+    """Manage what visitors are shown."""
+
+
+@notice.command("publish")
+@click.argument("file", type=click.File("rb"))
+@click.option("--site", "site_key", required=True, help="The site's key.")
+def notice_publish(file: Any, site_key: str) -> None:  # noqa: ANN401
+    """Publish the notice in FILE (JSON; - for standard input) as the site's next version.
+
+    A published version cannot be changed. docs/notices.md describes the file.
+    """
+    database = _database()
+    published = publish_notice(database, find_site(database, site_key), read_json(file.read()))
+    asked = published.material_version == published.version
+    click.echo(f"Version {published.version} is in force: {published.content_hash}")
+    click.echo("Visitors are asked again." if asked else "Earlier choices stay valid.")
+
+
+@main.group()
+def key() -> None:
+    """Manage the signing keys."""
+
+
+@key.command()
+@click.argument("kind", type=click.Choice([*signing.KEY_KINDS, "all"]), default="all")
+def rotate(kind: str) -> None:
+    """Add a new key for records, for tokens, or for both.
+
+    Old keys stay in the file, so that earlier records and tokens verify. A running service takes
+    the new key up by itself and signs with it after a minute; nobody is asked again. On several
+    nodes, copy the file to all of them within that minute.
+    """
+    settings = config.load()
+    for each in signing.KEY_KINDS if kind == "all" else (kind,):
+        made = signing.rotate(settings.keys_file, each)  # type: ignore[arg-type]
+        click.echo(f"New {each} key {made.id}, signs from {made.active_from:%H:%M:%S} UTC.")
+
+
+def _database() -> db.Database:
+    settings = config.load()
+    _check_database(settings)
+    return db.Database(settings.database_url)
+
+
+if __name__ == "__main__":
+    main()
