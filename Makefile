@@ -1,0 +1,61 @@
+# Needs Python 3.11 and this make alone; everything else comes from the package registries.
+PORT ?= 8000
+export PYTHON
+
+BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate
+
+.PHONY: help setup widget demo test lint bench wheel lock clean
+
+help:  ## list what can be made
+	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 16
+
+setup:  ## install all that development needs into .venv
+	@tools/install.sh dev
+
+# `npm ci` is slow, so it runs only when the lock has changed.
+widget/node_modules/.package-lock.json: widget/package.json widget/package-lock.json
+	@tools/install.sh run
+	tools/npm.sh ci --prefix widget
+	@touch $@
+
+consent_service/embed/static/widget.js: widget/node_modules/.package-lock.json \
+		widget/build.mjs $(shell find widget/src -type f)
+	tools/npm.sh run build --prefix widget
+	@touch $@
+
+widget: consent_service/embed/static/widget.js  ## build the widget into the package
+
+demo: widget  ## serve the demo site: make demo PORT=8000
+	@tools/install.sh run
+	$(BIN)/consent-service demo --port $(PORT)
+
+lint: setup widget  ## check style, types and import rules
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	tools/npm.sh run check --prefix widget
+
+test: setup widget  ## lint, then run every test
+	@tools/chromium.sh >/dev/null
+	@$(MAKE) lint
+	$(BIN)/pytest -n auto
+
+bench: setup widget  ## measure what the performance claims say
+	$(BIN)/python -m benchmarks
+
+wheel: setup widget  ## build the package into dist/
+	rm -rf build dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+lock: setup  ## write the lock files anew, with the newest versions that fit
+	$(LOCK) setup.cfg --output-file requirements/run.txt
+	$(LOCK) setup.cfg --extra dev --constraint requirements/run.txt --output-file requirements/dev.txt
+	$(LOCK) --group pyproject.toml:build --output-file requirements/build.txt
+	$(LOCK) --group pyproject.toml:node --output-file requirements/node.txt
+
+clean:  ## remove all that was made, except var/ (the demo's database and keys)
+	rm -rf .venv build dist *.egg-info widget/node_modules consent_service/embed/static \
+		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
