@@ -174,7 +174,8 @@ def build(settings: Settings) -> Built:
     _register(app, api, settings)
 
     wsgi: WSGIApplication = GateLayer(app, gate)
-    wsgi = TrustedProxies(wsgi, settings.trusted_proxies, settings.country_header)
+    if settings.trusted_proxies:
+        wsgi = TrustedProxies(wsgi, settings.trusted_proxies, settings.country_header)
     return Built(app, wsgi, database, followers)
 
 

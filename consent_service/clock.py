@@ -26,13 +26,18 @@ def new_site_key() -> str:
 
 
 def new_visitor_id() -> str:
-    """Return a new visitor id: ``vis_`` and 128 random bits in base64url; says nothing of anybody."""
+    """Return a new visitor id: ``vis_`` and 128 random bits in base64url."""
     return f"vis_{secrets.token_urlsafe(16)}"
 
 
 def rfc3339(moment: datetime) -> str:
-    """Write an aware datetime as RFC 3339 in UTC with milliseconds, e.g. 2026-03-01T09:30:00.000Z."""
+    """Write an aware datetime as RFC 3339 in UTC, like 2026-03-01T09:30:00.000Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def rfc3339_seconds(moment: int) -> str:
+    """Write whole seconds since 1970 as :func:`rfc3339` does."""
+    return datetime.fromtimestamp(moment, UTC).isoformat()[:-6] + ".000Z"
 
 
 def from_rfc3339(text: str) -> datetime:

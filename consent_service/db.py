@@ -58,9 +58,13 @@ STATEMENT_SECONDS = 5
 OVERLAP_MS = 15_000
 
 
+#: A clock that never goes back and, where there is one, counts sleep too.
+_UPTIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
 def uptime() -> float:
-    """Return seconds on a clock that never goes back and, where there is one, counts sleep too."""
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    """Return seconds since some moment before this process began."""
+    return time.clock_gettime(_UPTIME)
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -186,7 +190,7 @@ class Database:
     def _connection(self, *, write: bool) -> Iterator[Connection]:
         try:
             with self._engine.connect() as connection:
-                connection = connection.execution_options(consent_write=write)
+                connection.execution_options(consent_write=write)
                 with connection.begin():
                     yield connection
         except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
@@ -225,7 +229,8 @@ def _engine(url: str) -> Engine:
             connect_args={
                 "connect_timeout": 3,
                 "application_name": "consent-service",
-                "options": f"-c lock_timeout={LOCK_SECONDS}s -c statement_timeout={STATEMENT_SECONDS}s "
+                "options": f"-c lock_timeout={LOCK_SECONDS}s "
+                f"-c statement_timeout={STATEMENT_SECONDS}s "
                 f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
             },
         )

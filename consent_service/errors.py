@@ -59,7 +59,7 @@ class BadRequest(ServiceError):
 
 
 class MalformedJson(BadRequest):
-    """The body is not one JSON value in UTF-8 with each key once (RFC 8259, section 4; RFC 7493)."""
+    """The body is not one JSON value in UTF-8 with each key once (RFC 7493, section 2)."""
 
     code = "malformed_json"
     message = "The body is not valid JSON in UTF-8."

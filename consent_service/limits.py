@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, TypeVar, cast
 
 from flask import Flask, current_app, request
 from flask_limiter import Limiter
@@ -50,10 +52,20 @@ def _writes() -> str:
     return str(current_app.config["CONSENT_LIMIT_WRITES"])
 
 
-#: For calls that read.
-limit_reads = limiter.shared_limit(_reads, scope="reads")
-#: For calls that store or erase.
-limit_writes = limiter.shared_limit(_writes, scope="writes")
+View = TypeVar("View", bound=Callable[..., Any])
+
+_limit_reads = limiter.shared_limit(_reads, scope="reads")
+_limit_writes = limiter.shared_limit(_writes, scope="writes")
+
+
+def limit_reads(view: View) -> View:
+    """Hold a call that reads to its limit."""
+    return cast("View", _limit_reads(view))
+
+
+def limit_writes(view: View) -> View:
+    """Hold a call that stores or erases to its limit."""
+    return cast("View", _limit_writes(view))
 
 
 def retry_after() -> int:

@@ -17,7 +17,8 @@ class TrustedProxies:
 
     Behind a trusted peer the visitor is the right-most address in ``X-Forwarded-For`` that is not
     itself a trusted proxy: everything left of it was written by somebody else. From any other
-    peer the headers are dropped, so that nothing further in can be misled by them.
+    peer the headers are dropped, so that nothing further in can be misled by them. (Nothing
+    further in reads them: without trusted proxies this layer is not needed.)
     """
 
     def __init__(self, app: WSGIApplication, trusted: Sequence[Network], country: str) -> None:
@@ -32,7 +33,7 @@ class TrustedProxies:
         scheme = environ.pop("HTTP_X_FORWARDED_PROTO", "")
         host = environ.pop("HTTP_X_FORWARDED_HOST", "")
         country = environ.pop(self._country, "") if self._country else ""
-        if self._trusted and self._is_trusted(environ.get("REMOTE_ADDR", "")):
+        if self._is_trusted(environ.get("REMOTE_ADDR", "")):
             for address in reversed([part.strip() for part in forwarded.split(",") if part]):
                 environ["REMOTE_ADDR"] = address
                 if not self._is_trusted(address):

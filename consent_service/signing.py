@@ -17,6 +17,7 @@ import json
 import os
 import secrets
 import threading
+from binascii import b2a_base64
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -25,8 +26,7 @@ from typing import Any, Literal
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from itsdangerous import Signer
-from itsdangerous.encoding import base64_decode, base64_encode
-from itsdangerous.signer import SigningAlgorithm
+from itsdangerous.encoding import base64_decode, base64_encode, want_bytes
 from joserfc.jwk import OKPKey
 
 from consent_service import clock
@@ -39,6 +39,8 @@ KEY_KINDS: tuple[KeyKind, ...] = ("record", "token")
 ROTATION_DELAY = timedelta(seconds=60)
 
 SECRET_BYTES = 32
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 @dataclass(frozen=True)
@@ -58,12 +60,29 @@ class Signature:
     value: bytes
 
 
-class OneShotHmac(SigningAlgorithm):
-    """HMAC-SHA256 through ``hmac.digest``: the same bytes as HMACAlgorithm, in a third the time."""
+class CompactSigner(Signer):
+    """itsdangerous' signer over keys derived beforehand: HMAC-SHA256, base64url, ``value.mac``.
 
-    def get_signature(self, key: bytes, value: bytes) -> bytes:
-        """Return the 32 bytes of the MAC."""
-        return hmac.digest(key, value, "sha256")
+    Makes and reads the same strings as ``Signer`` with HMACAlgorithm(sha256), in a third of the
+    time, which the gate spends on every question: each key's HMAC is prepared once and copied,
+    and comparing the encoded forms saves decoding what the caller sent.
+    """
+
+    def __init__(self, derived_keys: list[bytes]) -> None:
+        """Sign with the last key, verify with all."""
+        super().__init__(derived_keys, key_derivation="none", digest_method=hashlib.sha256)
+        self._prepared = [hmac.new(key, digestmod="sha256") for key in reversed(derived_keys)]
+
+    def verify_signature(self, value: str | bytes, sig: str | bytes) -> bool:
+        """Say, in constant time for each key, whether one of our keys made this signature."""
+        message, given = want_bytes(value), want_bytes(sig)
+        for prepared in self._prepared:
+            mac = prepared.copy()
+            mac.update(message)
+            encoded = b2a_base64(mac.digest(), newline=False).translate(_URL_SAFE).rstrip(b"=")
+            if hmac.compare_digest(encoded, given):
+                return True
+        return False
 
 
 class Keyring:
@@ -97,15 +116,13 @@ class Keyring:
             }
 
     def signer(self, salt: str) -> Signer:
-        """Return the signer for one use; ``salt`` keeps uses apart.
-
-        Keys are derived once and not a call, hence ``key_derivation="none"``.
-        """
+        """Return the signer for one use; ``salt`` keeps uses apart."""
         signer = self._signers.get(salt)
         if signer is None:
             keys = _signing_order(self._keys["token"])
-            derived = [hmac.digest(key.secret, salt.encode(), "sha256") for key in keys]
-            signer = Signer(derived, key_derivation="none", algorithm=OneShotHmac())
+            signer = CompactSigner(
+                [hmac.digest(key.secret, salt.encode(), "sha256") for key in keys]
+            )
             self._signers[salt] = signer
         return signer
 
@@ -176,9 +193,7 @@ def _thumbprint(secret: bytes) -> str:
 
 def _okp(secret: bytes) -> OKPKey:
     public = Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
-    return OKPKey.import_key(
-        {"kty": "OKP", "crv": "Ed25519", "x": base64_encode(public).decode()}
-    )
+    return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": base64_encode(public).decode()})
 
 
 def _public_jwk(key: Key) -> dict[str, Any]:

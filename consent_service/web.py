@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, NoReturn, TypeVar, cast
 
 import flask_smorest
 from flask import Request
 from marshmallow import Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 
 from consent_service.errors import (
     BadRequest,
@@ -21,6 +23,8 @@ from consent_service.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+
+View = TypeVar("View", bound=Callable[..., Any])
 
 #: Larger than any valid body of a visitor's call.
 MAX_BODY_BYTES = 16 * 1024
@@ -72,15 +76,35 @@ class StrictParser(FlaskParser):
 
     def handle_error(self, error: ValidationError, *_: object, **__: object) -> NoReturn:
         """Answer in our own shape."""
-        messages = error.normalized_messages()
+        messages = error.messages_dict
         # webargs puts the place (json, query, headers) around the fields.
         raise ValidationFailed(fields=next(iter(messages.values()))) from error
 
 
-class Blueprint(flask_smorest.Blueprint):
-    """A blueprint whose calls are in the OpenAPI document."""
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
+    """A blueprint whose calls are in the OpenAPI document.
+
+    The decorators are the library's, which has no types: these keep a view's own.
+    """
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:  # noqa: ANN401
+        """Check and pass what a call sends."""
+        return cast("Callable[[View], View]", super().arguments(schema, **options))
+
+    def response(
+        self,
+        status: int,
+        schema: type[Schema] | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Callable[[View], View]:
+        """Describe the answer to a call, and put it in this form."""
+        return cast("Callable[[View], View]", super().response(status, schema, **options))
+
+    def alt_response(self, status: int, **options: Any) -> Callable[[View], View]:  # noqa: ANN401
+        """Describe another answer."""
+        return cast("Callable[[View], View]", super().alt_response(status, **options))
 
 
 class _ErrorDetail(Schema):
@@ -104,24 +128,22 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         """Leave errors to :func:`render_error`."""
 
 
+_OURS: dict[int, type[ServiceError]] = {
+    kind.status: kind for kind in (NotFound, BodyTooLarge, TooManyRequests, ServiceError)
+}
+
+
 def as_service_error(error: Exception) -> ServiceError:
     """Turn any error into one with our shape; what is unknown tells nothing."""
     if isinstance(error, ServiceError):
         return error
-    if isinstance(error, RequestEntityTooLarge):
-        return BodyTooLarge()
-    if not isinstance(error, HTTPException):
+    if not isinstance(error, HTTPException) or error.code is None:
         return ServiceError()
-    status = error.code or 500
-    if status == NotFound.status:
-        return NotFound()
-    if status == TooManyRequests.status:
-        return TooManyRequests()
-    if status < BadRequest.status or status >= ServiceError.status:
-        return ServiceError()
-    # The few that Werkzeug raises of its own: 400, 405, 406, ...
+    if error.code in _OURS:
+        return _OURS[error.code]()
+    # The few others that Werkzeug raises of its own: 400, 405, 406, ...
     found = BadRequest(error.description)
-    found.status = status  # type: ignore[assignment]
+    found.status = HTTPStatus(error.code)
     found.code = error.name.lower().replace(" ", "_")
     found.headers.update(
         (name, value) for name, value in error.get_headers() if name.lower() == "allow"

@@ -12,7 +12,7 @@ from consent_service.consents.record import ACTIONS, SURFACES, Decision
 class StrictBoolean(fields.Boolean):
     """True or false and nothing like them: a choice is never guessed from ``"yes"`` or ``1``."""
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:  # noqa: ANN401
         if not isinstance(value, bool):
             raise ValidationError("Say true or false.")
         return value

@@ -190,11 +190,12 @@ class Consents:
                 "request_hash": request.body_hash if request else None,
             },
         )
+        expires_at = expiry(at, rule)
         state = {
             "sequence": identity.sequence,
             "record_id": record_id,
             "notice_version": notice.version,
-            "expires_at": expiry(at, rule),
+            "expires_at": expires_at,
             "gpc": circumstances.gpc,
             "choices": "~".join(tokens.write_states(states)),
         }
@@ -221,7 +222,7 @@ class Consents:
             sequence=identity.sequence,
             notice_version=notice.version,
             issued_at=int(at.timestamp()),
-            expires_at=int(state["expires_at"].timestamp()),
+            expires_at=int(expires_at.timestamp()),
             gpc=circumstances.gpc,
             choices=states,
         )
@@ -402,9 +403,7 @@ class ChangeFeed:
 
 
 def _request(decision: Decision, idempotency_key: str) -> Request:
-    return Request(
-        sha256(idempotency_key.encode()), sha256(rfc8785.dumps(asdict(decision)))
-    )
+    return Request(sha256(idempotency_key.encode()), sha256(rfc8785.dumps(asdict(decision))))
 
 
 def _is_visitor(site: Site, visitor_id: str) -> ColumnElement[bool]:

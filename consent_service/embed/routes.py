@@ -87,7 +87,8 @@ class EmbedScript(MethodView):
         response.headers["Vary"] = "Accept-Encoding, Accept-Language, Sec-GPC"
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         response.set_etag(found.etag, weak=True)
-        return response.make_conditional(request)
+        response.make_conditional(request)
+        return response
 
 
 @banner.route("/banner")

@@ -6,15 +6,14 @@ Whatever is unknown, broken, late or missing denies every purpose that is not es
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import StrEnum
 
 from consent_service.consents.tokens import ERASED, GRANTED, WITHDRAWN, Claims
 from consent_service.notices.configuration import ESSENTIAL
 from consent_service.regions.rules import Rule
 
 
-class Reason(StrEnum):
-    """Why the gate says what it says."""
+class Reason:
+    """Why the gate says what it says. Plain strings: the gate hashes one for every answer."""
 
     ESSENTIAL = "essential"
     GRANTED = "granted"
@@ -48,7 +47,7 @@ def decide(  # noqa: PLR0913 - all that the answer depends on, and nothing else
     material_version: int,
     rule: Rule,
     gpc: bool,
-) -> dict[str, Reason]:
+) -> dict[str, str]:
     """Answer for each purpose asked about.
 
     :param purposes: key → category
@@ -90,7 +89,7 @@ def _bar(  # noqa: PLR0911, PLR0913 - one line a rule, in the order of their wei
     stale: bool,
     now: int,
     material_version: int,
-) -> Reason | None:
+) -> str | None:
     """Return why no choice of this token counts, or None."""
     if presented and claims is None:
         return Reason.INVALID_TOKEN
@@ -109,7 +108,7 @@ def _bar(  # noqa: PLR0911, PLR0913 - one line a rule, in the order of their wei
     return None
 
 
-def _by_choice(key: str, claims: Claims | None, rule: Rule, *, gpc: bool) -> Reason:
+def _by_choice(key: str, claims: Claims | None, rule: Rule, *, gpc: bool) -> str:
     """Weigh the visitor's choice, the signal and the region's default, in this order."""
     state = claims.choices.get(key) if claims else None
     granted = state == GRANTED

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 import orjson
 
+from consent_service.clock import rfc3339_seconds
+from consent_service.gate.decision import ALLOWING
 from consent_service.gate.service import Answer
 from consent_service.notices.configuration import Loader
 
@@ -22,8 +25,7 @@ _JSON: Headers = (("Content-Type", "application/json"), *_COMMON)
 _SCRIPT: Headers = (("Content-Type", "text/javascript; charset=utf-8"), *_COMMON)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """Status line, headers and body of a response."""
 
     status: str
@@ -33,7 +35,33 @@ class Reply:
 
 def json_reply(answer: Answer) -> Reply:
     """Give the whole answer, for programs that choose by purpose."""
-    return Reply("200 OK", _JSON, orjson.dumps(answer.body()))
+    said = _said(tuple(answer.reasons.items()), answer.regime, answer.notice_version, answer.gpc)
+    until = f'"{rfc3339_seconds(answer.expires_at)}"' if answer.expires_at else "null"
+    return Reply(
+        "200 OK",
+        _JSON,
+        b'%b,"expires_at":%b,"max_age":%d}' % (said, until.encode(), answer.max_age),
+    )
+
+
+# All of the answer but its times, which differ from visitor to visitor.
+@lru_cache(maxsize=4096)
+def _said(
+    reasons: tuple[tuple[str, str], ...],
+    regime: str,
+    notice_version: int,
+    gpc: bool,  # noqa: FBT001 - a cached function takes its arguments by position
+) -> bytes:
+    decisions = {key: {"allow": why in ALLOWING, "reason": why} for key, why in reasons}
+    return orjson.dumps(
+        {
+            "allow": all(why in ALLOWING for _, why in reasons),
+            "decisions": decisions,
+            "regime": regime,
+            "notice_version": notice_version,
+            "gpc": gpc,
+        }
+    )[:-1]
 
 
 def auth_reply(answer: Answer) -> Reply:
@@ -41,7 +69,7 @@ def auth_reply(answer: Answer) -> Reply:
     denial = answer.denial
     if denial is None:
         return Reply("204 No Content", _COMMON)
-    return Reply("403 Forbidden", (("X-Consent-Reason", denial.value), *_COMMON))
+    return Reply("403 Forbidden", (("X-Consent-Reason", denial), *_COMMON))
 
 
 def script_reply(answer: Answer, loader: Loader) -> Reply:
@@ -49,4 +77,4 @@ def script_reply(answer: Answer, loader: Loader) -> Reply:
     denial = answer.denial
     if denial is None:
         return Reply("302 Found", (("Location", loader.address), *_COMMON))
-    return Reply("200 OK", _SCRIPT, f"/* not loaded: {denial.value} */\n".encode())
+    return Reply("200 OK", _SCRIPT, f"/* not loaded: {denial} */\n".encode())

@@ -86,7 +86,7 @@ class GateJson(MethodView):
     @limit_reads
     def get(self, _: dict[str, str], query: dict[str, Any]) -> Response:
         """Ask about one purpose or several; a well-put question is always answered with 200."""
-        question = use(Gate).checked_question(query["site"], query["purpose"])
+        question = use(Gate).checked_question(query["site"], tuple(query["purpose"]))
         return _respond(question, json_reply)
 
 
@@ -102,7 +102,7 @@ class GateAuth(MethodView):
     @limit_reads
     def get(self, _: dict[str, str], query: dict[str, Any]) -> Response:
         """Ask as a reverse proxy does (nginx auth_request, Caddy forward_auth, Traefik, Envoy)."""
-        question = use(Gate).checked_question(query["site"], query["purpose"])
+        question = use(Gate).checked_question(query["site"], tuple(query["purpose"]))
         return _respond(question, auth_reply)
 
 
@@ -120,7 +120,7 @@ class GateScript(MethodView):
         loader = use(Gate).loader(query["site"], query["service"])
         if loader is None:
             raise UnknownService
-        question = use(Gate).checked_question(query["site"], [loader.purpose])
+        question = use(Gate).checked_question(query["site"], (loader.purpose,))
         return _respond(question, lambda answer: script_reply(answer, loader))
 
 

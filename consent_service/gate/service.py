@@ -8,17 +8,16 @@ renews it.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
-from consent_service.clock import rfc3339
 from consent_service.consents import tokens
 from consent_service.consents.service import Absent, ChangeFeed, Consents
 from consent_service.consents.tokens import Claims
 from consent_service.errors import Unavailable, ValidationFailed
-from consent_service.gate.decision import ALLOWING, Reason, decide
+from consent_service.gate.decision import ALLOWING, decide
 from consent_service.notices.configuration import Loader, Notice
 from consent_service.notices.service import NoticeDirectory
 from consent_service.regions.service import Regions
@@ -34,8 +33,7 @@ STALE_SECONDS = 30
 MAX_AGE = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """May these purposes (key → category) run on this site?"""
 
     site: Site
@@ -43,11 +41,10 @@ class Question:
     purposes: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What the gate says; ``expires_at`` in seconds since 1970."""
 
-    reasons: Mapping[str, Reason]
+    reasons: Mapping[str, str]
     regime: str
     notice_version: int
     gpc: bool
@@ -55,37 +52,28 @@ class Answer:
     max_age: int
 
     @property
-    def denial(self) -> Reason | None:
+    def denial(self) -> str | None:
         """The first reason that denies, or None: every purpose asked about may run."""
         for reason in self.reasons.values():
             if reason not in ALLOWING:
                 return reason
         return None
 
-    def body(self) -> dict[str, Any]:
-        """Return the JSON answer of the contract."""
-        decisions = {
-            key: {"allow": reason in ALLOWING, "reason": reason.value}
-            for key, reason in self.reasons.items()
-        }
-        expires_at = self.expires_at
-        return {
-            "allow": self.denial is None,
-            "decisions": decisions,
-            "regime": self.regime,
-            "notice_version": self.notice_version,
-            "gpc": self.gpc,
-            "expires_at": expires_at and rfc3339(datetime.fromtimestamp(expires_at, UTC)),
-            "max_age": self.max_age,
-        }
 
-
-@dataclass(frozen=True, slots=True)
-class Renewed:
+class Renewed(NamedTuple):
     """An answer that the database was asked for, and what the visitor's new token says."""
 
     answer: Answer
     claims: Claims | None
+
+
+# Few, and put again by every visitor; a site or notice that changes is another object.
+@lru_cache(maxsize=4096)
+def _question(site: Site, notice: Notice, keys: tuple[str, ...]) -> Question | None:
+    try:
+        return Question(site, notice, {key: notice.categories[key] for key in keys})
+    except KeyError:
+        return None
 
 
 class Gate:
@@ -109,17 +97,11 @@ class Gate:
         self._feed = feed
         self._token_seconds = token_seconds
 
-    def question(self, site_key: str, keys: Sequence[str]) -> Question | None:
+    def question(self, site_key: str, keys: tuple[str, ...]) -> Question | None:
         """Return the question if it is well put: a site with a notice, and purposes it has."""
         site = self._sites.get(site_key)
         notice = self._notices.get(site) if site else None
-        if site is None or notice is None or not keys:
-            return None
-        categories = notice.categories
-        try:
-            return Question(site, notice, {key: categories[key] for key in keys})
-        except KeyError:
-            return None
+        return _question(site, notice, keys) if site and notice and keys else None
 
     def loader(self, site_key: str, service: str) -> Loader | None:
         """Return a service's registered script and the purpose it serves, or None."""
@@ -127,7 +109,7 @@ class Gate:
         notice = self._notices.get(site) if site else None
         return notice.loaders.get(service) if notice else None
 
-    def checked_question(self, site_key: str, keys: Sequence[str]) -> Question:
+    def checked_question(self, site_key: str, keys: tuple[str, ...]) -> Question:
         """Return the question, or say what is wrong with it.
 
         :raises UnknownSite: when no site with a notice has the key
@@ -173,10 +155,8 @@ class Gate:
             return Renewed(answer, None)
         claims = self._consents.read_token(question.site, token)
         current: Claims | Absent | None = None
-        try:
+        with suppress(Unavailable):
             current = self._consents.current(question.site, claims) if claims else None
-        except Unavailable:
-            pass
         renewed = current if isinstance(current, Claims) else None
         answer = self._weigh(
             question,

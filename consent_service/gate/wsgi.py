@@ -34,12 +34,12 @@ def _asked(query: str) -> tuple[str, tuple[str, ...], str]:
     return site_key, tuple(values.get("purpose", ())), service
 
 
-def _cookie(environ: WSGIEnvironment, name: str) -> str | None:
-    for part in environ.get("HTTP_COOKIE", "").split(";"):
+def _cookie(header: str, name: str) -> str:
+    for part in header.split(";"):
         key, _, value = part.strip().partition("=")
         if key == name:
             return value
-    return None
+    return ""
 
 
 class GateLayer:
@@ -87,6 +87,8 @@ class GateLayer:
         return (json_reply if path == "/v1/gate" else auth_reply)(answer), question
 
     def _answer(self, question: Question, environ: WSGIEnvironment) -> Answer | None:
-        token = environ.get("HTTP_X_CONSENT_TOKEN") or _cookie(environ, question.site.cookie_name)
+        token = environ.get("HTTP_X_CONSENT_TOKEN") or _cookie(
+            environ.get("HTTP_COOKIE", ""), question.site.cookie_name
+        )
         gpc = environ.get("HTTP_SEC_GPC") == "1"
         return self._gate.answer(question, token, gpc=gpc, environ=environ)

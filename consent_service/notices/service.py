@@ -42,7 +42,7 @@ def publish_notice(database: Database, site: Site, document: object) -> Notice:
     of_site = (NoticeRow.tenant_id == site.tenant_id, NoticeRow.site_id == site.id)
     try:
         with database.transaction() as connection:
-            newest = connection.execute(
+            newest: int | None = connection.execute(
                 select(func.max(NoticeRow.version)).where(*of_site)
             ).scalar_one()
             # The first version has nothing that could be left as it was.
@@ -98,7 +98,7 @@ def resolve(document: object) -> dict[str, Any]:
         notice: dict[str, Any] = NoticeSchema().load(document)  # type: ignore[arg-type]
     except ValidationError as error:
         raise ValidationFailed(
-            "The notice cannot be published as it is.", fields=error.normalized_messages()
+            "The notice cannot be published as it is.", fields=error.messages_dict
         ) from error
     defaults = {code: _default_texts(code) for code in notice["languages"]}
     for code, overrides in notice["texts"].items():
@@ -171,7 +171,7 @@ class NoticeDirectory:
             known = self._notices.get(site_id)
             if known is not None and known.version >= version:
                 continue
-            row = connection.execute(
+            shown = connection.execute(
                 select(table.content, table.content_hash).where(table.id == row_id)
             ).one()
             self._notices[site_id] = Notice(
@@ -180,8 +180,8 @@ class NoticeDirectory:
                 material_version=max(
                     material.get(site_id, 0), known.material_version if known else 0
                 ),
-                content_hash=row.content_hash,
-                content=json.loads(row.content),
+                content_hash=shown.content_hash,
+                content=json.loads(shown.content),
             )
 
     def in_force(self, site: Site) -> Notice:

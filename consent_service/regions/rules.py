@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 #: Strictest first.
 REGIMES = ("opt_in", "opt_out", "notice")
@@ -32,8 +33,7 @@ class Rule:
     version: str
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a visitor is, as far as it matters: ISO 3166-1 country, ISO 3166-2 subdivision."""
 
     country: str | None = None
@@ -74,14 +74,9 @@ def rule_for(
 def _table_rule(rules: Mapping[str, Rule], place: Place) -> Rule:
     if place.country is None:
         return rules[UNKNOWN]
-    code = f"{place.country}-{place.subdivision}" if place.subdivision else None
-    if code in rules:
-        return rules[code]
-    country = rules.get(place.country)
-    if country is None:
-        return rules[UNKNOWN]
+    country = rules.get(place.country, rules[UNKNOWN])
     if place.subdivision:
-        return country
+        return rules.get(f"{place.country}-{place.subdivision}", country)
     parts = [rule for key, rule in rules.items() if key.startswith(f"{place.country}-")]
     return strictest(country, parts)
 

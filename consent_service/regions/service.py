@@ -108,9 +108,8 @@ def _from_plain(reader: maxminddb.Reader) -> Callable[[str], Place]:
         found = reader.get(address)
         if not isinstance(found, dict):
             return NOWHERE
-        country = found.get("country_code")
-        if country is None and isinstance(found.get("country"), dict):
-            country = found["country"].get("iso_code")
+        nested = found.get("country")
+        country = nested.get("iso_code") if isinstance(nested, dict) else found.get("country_code")
         return _place(country if isinstance(country, str) else None)
 
     return find

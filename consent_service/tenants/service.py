@@ -17,6 +17,7 @@ from consent_service.db import Database, Follower, database_ms
 from consent_service.errors import NotFound, Unavailable, UnknownSite, ValidationFailed
 from consent_service.tenants.models import SiteRow, TenantRow
 
+
 @dataclass(frozen=True)
 class Tenant:
     """A customer workspace."""
@@ -147,7 +148,8 @@ def _check_site(origins: Sequence[str], cookie_domain: str | None, site_key: str
     wrong = [origin for origin in origins if not _is_origin(origin)]
     if wrong or not origins:
         problems["allowed_origins"] = [
-            f"{origin!r} is not an origin; write it like https://app.example.com." for origin in wrong
+            f"{origin!r} is not an origin; write it like https://app.example.com."
+            for origin in wrong
         ] or ["Name at least one origin."]
     if cookie_domain is not None and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", cookie_domain):
         problems["cookie_domain"] = ["Write it like example.com: lower case, without a dot before."]

@@ -83,9 +83,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcDateTime(), nullable=False),
         sa.Column("visitor_id", sa.String(32), nullable=True),
         sa.Column("document", sa.Text(), nullable=True, comment="canonical JSON (RFC 8785)"),
-        sa.Column(
-            "signature", sa.LargeBinary(64), nullable=True, comment="Ed25519, of document"
-        ),
+        sa.Column("signature", sa.LargeBinary(64), nullable=True, comment="Ed25519, of document"),
         sa.Column("key_id", sa.String(64), nullable=True),
         sa.Column("salt", sa.LargeBinary(32), nullable=True, comment="of the ledger's leaf"),
         sa.Column("idempotency_hash", sa.LargeBinary(32), nullable=True),
