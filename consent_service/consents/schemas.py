@@ -9,21 +9,26 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 from consent_service.consents.record import ACTIONS, SURFACES, Decision
 
 
-class StrictBoolean(fields.Boolean):
-    """True or false and nothing like them: a choice is never guessed from ``"yes"`` or ``1``."""
+class Choices(fields.Dict):
+    """Purpose key → true or false: a choice is never guessed from ``"yes"`` or ``1``."""
 
-    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:  # noqa: ANN401
-        if not isinstance(value, bool):
-            raise ValidationError("Say true or false.")
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dict[str, bool]:  # noqa: ANN401
+        if not isinstance(value, dict):
+            raise self.make_error("invalid")
+        wrong = {
+            key: ["Say true or false."] for key, said in value.items() if not isinstance(said, bool)
+        }
+        if wrong:
+            raise ValidationError(wrong)
         return value
 
 
 class DecisionIn(Schema):
     """One decision, as the widget sends it."""
 
-    choices = fields.Dict(
+    choices = Choices(
         fields.String(),
-        StrictBoolean(),
+        fields.Boolean(),
         required=True,
         metadata={"description": "Every optional purpose of the notice, true or false."},
     )

@@ -1,0 +1,184 @@
+"""Build what a test needs, with a default for everything it does not care about."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.test import Client, TestResponse
+
+from consent_service import config
+from consent_service.app import Built, build
+from consent_service.notices.service import publish_notice
+from consent_service.signing import ensure_keys
+from consent_service.tenants.service import Site, Tenant, create_site, create_tenant
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from consent_service.notices.configuration import Notice
+
+ORIGIN = "https://app.example.com"
+SITE_KEY = "site_test"
+
+
+def make_notice(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a complete notice in English and Swahili; ``changes`` replace its members.
+
+    Purposes: ``session`` (essential), ``preferences``, ``analytics`` (service ``pageviews`` with a
+    loader).
+    """
+    notice: dict[str, Any] = {
+        "controller": {"name": "Example Ltd"},
+        "dpo": {
+            "name": "Data Protection Officer",
+            "email": "dpo@example.com",
+            "address": "Dar es Salaam, Tanzania",
+        },
+        "policy": {"version": "2026-03", "url": "https://example.com/privacy", "material": True},
+        "languages": ["en", "sw"],
+        "purposes": [
+            make_purpose("session", "essential"),
+            make_purpose("preferences", "preferences"),
+            make_purpose(
+                "analytics",
+                "analytics",
+                services=[
+                    {
+                        "key": "pageviews",
+                        "name": "Page views",
+                        "provider": "Example Ltd",
+                        "loader": "https://app.example.com/analytics.js",
+                        "cookies": [
+                            {
+                                "name": "pv_*",
+                                "party": "first",
+                                "duration": {"en": "13 months", "sw": "miezi 13"},
+                                "description": {"en": "Counts visits.", "sw": "Huhesabu."},
+                            }
+                        ],
+                    }
+                ],
+            ),
+        ],
+    }
+    return {**notice, **copy.deepcopy(changes)}
+
+
+def make_purpose(key: str, category: str, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a purpose with texts in English and Swahili."""
+    texts = {
+        "en": {"name": f"{key} in English", "description": f"What {key} is for."},
+        "sw": {"name": f"{key} kwa Kiswahili", "description": f"Kazi ya {key}."},
+    }
+    return {"key": key, "category": category, "texts": texts, **changes}
+
+
+@dataclass
+class Service:
+    """A whole service on a database of its own, with one tenant, one site and one notice."""
+
+    built: Built
+    tenant: Tenant
+    site: Site
+    notice: Notice
+    settings: config.Settings
+    client: Client = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Talk to it without a cookie jar: each test says what the visitor holds."""
+        self.client = Client(self.built.wsgi, use_cookies=False)
+
+    def publish(self, site: Site | None = None, **changes: Any) -> Notice:  # noqa: ANN401
+        """Publish the next version of a notice, and have this process know it."""
+        notice = publish_notice(self.built.database, site or self.site, make_notice(**changes))
+        self.built.followers.refresh()
+        return notice
+
+    def add_site(self, key: str, tenant: Tenant | None = None, **options: Any) -> Site:  # noqa: ANN401
+        """Make another site with a notice, of the same tenant unless another is given."""
+        origins = options.pop("origins", [ORIGIN])
+        site = create_site(
+            self.built.database, tenant or self.tenant, key, origins, site_key=key, **options
+        )
+        self.publish(site)
+        return site
+
+    def choose(  # noqa: PLR0913 - all that a visitor's call can say
+        self,
+        choices: Any = None,  # noqa: ANN401
+        *,
+        token: str | None = None,
+        site_key: str = SITE_KEY,
+        headers: dict[str, str] | None = None,
+        data: bytes | None = None,
+        **body: Any,  # noqa: ANN401
+    ) -> TestResponse:
+        """Send a decision; ``body`` replaces members, ``data`` the whole body."""
+        given = {"analytics": True, "preferences": False} if choices is None else choices
+        sent = {
+            "choices": given,
+            "action": "save",
+            "notice_version": self.notice.version,
+            "language": "en",
+            "surface": "banner",
+            **body,
+        }
+        all_headers = {"Origin": ORIGIN, **({"X-Consent-Token": token} if token else {})}
+        all_headers |= headers or {}
+        address = f"/v1/sites/{site_key}/consents"
+        if data is not None:
+            all_headers.setdefault("Content-Type", "application/json")
+            return self.client.post(address, data=data, headers=all_headers)
+        return self.client.post(address, json=sent, headers=all_headers)
+
+    def token(self, *, analytics: bool = True, token: str | None = None) -> str:
+        """Make a choice and return the token that the visitor holds after it."""
+        choices = {"analytics": analytics, "preferences": False}
+        response = self.choose(choices, token=token)
+        assert response.status_code == 201, response.get_data(as_text=True)
+        return str(response.get_json()["token"])
+
+    def ask(
+        self,
+        *purposes: str,
+        token: str | None = None,
+        site_key: str = SITE_KEY,
+        headers: dict[str, str] | None = None,
+        entry: str = "",
+    ) -> TestResponse:
+        """Ask the gate about purposes (``analytics`` if none are named); entry: ``/auth`` etc."""
+        query = {"site": site_key, "purpose": list(purposes) or ["analytics"]}
+        held = {"X-Consent-Token": token} if token else {}
+        return self.client.get(
+            f"/v1/gate{entry}", query_string=query, headers={**held, **(headers or {})}
+        )
+
+    def reason(self, *, token: str | None = None, headers: dict[str, str] | None = None) -> str:
+        """Return the gate's reason for analytics."""
+        return str(
+            self.ask(token=token, headers=headers).get_json()["decisions"]["analytics"]["reason"]
+        )
+
+
+def make_service(database_url: str, folder: Path, **settings: str) -> Service:
+    """Build a service on a migrated, empty database.
+
+    Nothing follows in the background: a test that wants another process's change to be known
+    calls ``built.followers.refresh()``.
+    """
+    keys_file = folder / "keys.json"
+    ensure_keys(keys_file)
+    environ = {
+        "CONSENT_DATABASE_URL": database_url,
+        "CONSENT_KEYS_FILE": str(keys_file),
+        **{config.variable(name): text for name, text in settings.items()},
+    }
+    loaded = config.load(environ)
+    built = build(loaded)
+    tenant = create_tenant(built.database, "example", "Example Ltd")
+    site = create_site(built.database, tenant, "App", [ORIGIN], site_key=SITE_KEY)
+    notice = publish_notice(built.database, site, make_notice())
+    built.followers.refresh()
+    return Service(built, tenant, site, notice, loaded)
