@@ -1,6 +1,5 @@
 # Needs Python 3.11 and this make alone; everything else comes from the package registries.
 PORT ?= 8000
-export PYTHON
 
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 \

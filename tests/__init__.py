@@ -1,0 +1,1 @@
+"""Tests of the Consent Service, with real servers and a real browser."""

