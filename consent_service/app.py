@@ -14,7 +14,8 @@ from consent_service import __version__, logs
 from consent_service.access.auth import public
 from consent_service.config import Settings, load
 from consent_service.consents import routes as consents_routes
-from consent_service.consents.service import ChangeFeed, Consents
+from consent_service.consents.feed import ChangeFeed
+from consent_service.consents.service import Consents
 from consent_service.db import Database
 from consent_service.demo import routes as demo_routes
 from consent_service.embed import routes as embed_routes

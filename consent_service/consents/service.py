@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
@@ -37,7 +36,7 @@ from consent_service.consents.record import (
     signal_forces_off,
 )
 from consent_service.consents.tokens import Claims
-from consent_service.db import OVERLAP_MS, Database, Follower, database_ms
+from consent_service.db import Database, database_ms
 from consent_service.errors import (
     IdempotencyKeyReused,
     NoticeChanged,
@@ -365,41 +364,6 @@ class Consents:
         if claims is None:
             raise UnknownVisitor
         return claims
-
-
-class ChangeFeed:
-    """Visitors whose choice changed while a token that says otherwise may still be about.
-
-    A first choice is not among them: no older token contradicts it.
-    """
-
-    def __init__(self, token_seconds: int) -> None:
-        """Remember each change for as long as a token is believed."""
-        self._keep_ms = token_seconds * 1000 + OVERLAP_MS
-        self._follower = Follower(_states.changed_ms, first_ms=self._keep_ms)
-        self._oldest: deque[tuple[int, str, int]] = deque()
-        #: Visitor id → sequence of the newest record, or ``tokens.ERASED``.
-        self.newest: dict[str, int] = {}
-
-    def refresh(self, connection: Connection) -> None:
-        """Take over what changed since the last time, and forget what no token contradicts."""
-        query = select(
-            _states.visitor_id, _states.sequence, _states.record_id, _states.changed_ms
-        ).order_by(_states.changed_ms)
-        for row in self._follower.read(connection, query):
-            sequence = tokens.ERASED if row.record_id is None else row.sequence
-            if sequence > self.newest.get(row.visitor_id, 0):
-                self.newest[row.visitor_id] = sequence
-                self._oldest.append((row.changed_ms, row.visitor_id, sequence))
-        while self._oldest and self._oldest[0][0] < self._follower.database_ms - self._keep_ms:
-            _, visitor_id, sequence = self._oldest.popleft()
-            if self.newest.get(visitor_id) == sequence:
-                del self.newest[visitor_id]
-
-    @property
-    def silent_seconds(self) -> float:
-        """Seconds since the database was last heard from."""
-        return self._follower.silent_seconds
 
 
 def _request(decision: Decision, idempotency_key: str) -> Request:

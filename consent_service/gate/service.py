@@ -14,7 +14,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from consent_service.consents import tokens
-from consent_service.consents.service import Absent, ChangeFeed, Consents
+from consent_service.consents.feed import ChangeFeed
+from consent_service.consents.service import Absent, Consents
 from consent_service.consents.tokens import Claims
 from consent_service.errors import Unavailable, ValidationFailed
 from consent_service.gate.decision import ALLOWING, decide
