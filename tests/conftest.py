@@ -19,6 +19,7 @@ from sqlalchemy import URL, make_url
 from consent_service import db, signing
 from consent_service.demo.seed import seed
 from tests import servers
+from tests.builders import Service, make_service
 
 ROOT = Path(__file__).parent.parent
 
@@ -144,6 +145,14 @@ def keys_file(tmp_path: Path) -> Path:
     path = tmp_path / "keys.json"
     signing.ensure_keys(path)
     return path
+
+
+@pytest.fixture
+def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
+    """A service in this process, with a site and a notice, on each kind of database in turn."""
+    made = make_service(database_url, tmp_path)
+    yield made
+    made.built.database.close()
 
 
 @pytest.fixture(scope="session")
