@@ -168,8 +168,8 @@ def build(settings: Settings) -> Built:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     api = Api(app)
     provide(app, settings, database, keys, sites, notices, regions, consents, gate, api)
-    init_limits(app, settings)
     logs.log_requests(app)
+    init_limits(app, settings)
     app.register_error_handler(Exception, _render_error)
     app.after_request(_harden)
     _register(app, api, settings)

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any, TypeVar, cast
 
-from flask import Flask, current_app, request
+from flask import Blueprint, Flask, current_app, request
 from flask_limiter import Limiter
 
 from consent_service.config import Settings
@@ -44,28 +42,20 @@ limiter = Limiter(
 )
 
 
-def _reads() -> str:
-    return str(current_app.config["CONSENT_LIMIT_READS"])
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
-def _writes() -> str:
-    return str(current_app.config["CONSENT_LIMIT_WRITES"])
+def _kind(*_: str) -> str:
+    return "reads" if request.method in _READING else "writes"
 
 
-View = TypeVar("View", bound=Callable[..., Any])
-
-_limit_reads = limiter.shared_limit(_reads, scope="reads")
-_limit_writes = limiter.shared_limit(_writes, scope="writes")
+def _rate() -> str:
+    return str(current_app.config[f"CONSENT_LIMIT_{_kind().upper()}"])
 
 
-def limit_reads(view: View) -> View:
-    """Hold a call that reads to its limit."""
-    return cast("View", _limit_reads(view))
-
-
-def limit_writes(view: View) -> View:
-    """Hold a call that stores or erases to its limit."""
-    return cast("View", _limit_writes(view))
+def limit(blueprint: Blueprint) -> None:
+    """Hold a blueprint's calls to the limits: one for reads, one for writes, over all of them."""
+    limiter.shared_limit(_rate, scope=_kind)(blueprint)
 
 
 def retry_after() -> int:

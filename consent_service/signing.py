@@ -18,11 +18,13 @@ import os
 import secrets
 import threading
 from binascii import b2a_base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from itsdangerous import Signer
@@ -174,6 +176,16 @@ def ensure_keys(path: Path) -> None:
     for kind in KEY_KINDS:
         if not path.exists() or not _read(path, complete=False)[kind]:
             rotate(path, kind)
+
+
+def canonical_json(document: Mapping[str, Any]) -> bytes:
+    """Return the canonical form (RFC 8785) of a document of ours.
+
+    Keys are ASCII and numbers are integers below 2**53 in all that we sign, and for these sorted,
+    compact JSON *is* the canonical form: a test holds it against ``rfc8785``, which takes fifty
+    times as long and is what to use for anything else.
+    """
+    return orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
 
 
 def sha256(data: bytes) -> bytes:

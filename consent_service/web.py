@@ -91,7 +91,8 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:  # noqa: ANN401
         """Check and pass what a call sends."""
-        return cast("Callable[[View], View]", super().arguments(schema, **options))
+        # One schema object for all calls: making one costs more than using it.
+        return cast("Callable[[View], View]", super().arguments(schema(), **options))
 
     def response(
         self,

@@ -25,7 +25,7 @@ from consent_service.consents.schemas import (
 from consent_service.consents.service import Consents
 from consent_service.consents.tokens import Claims
 from consent_service.errors import NoticeChanged
-from consent_service.limits import limit_reads, limit_writes
+from consent_service.limits import limit
 from consent_service.notices.service import NoticeDirectory, shown_to
 from consent_service.regions.service import Regions
 from consent_service.signing import Keyring
@@ -41,8 +41,10 @@ visitors = Blueprint(
     description="A visitor's decisions. Called by the widget from the site's own pages.",
 )
 visitors.after_request(allow_site_pages)
+limit(visitors)
 
 records = Blueprint("records", __name__, description="Receipts, and the keys to check them with.")
+limit(records)
 
 
 class TokenHeader(Schema):
@@ -53,11 +55,12 @@ class TokenHeader(Schema):
     )
 
 
-class IdempotencyHeader(Schema):
-    """What makes a retry safe."""
+class DecisionHeaders(TokenHeader):
+    """Who decides, and what makes a retry safe."""
 
     idempotency_key = fields.String(
         data_key="Idempotency-Key",
+        load_default=None,
         validate=validate.Length(16, 128),
         metadata={"description": "A random id of the decision, the same on each of its retries."},
     )
@@ -83,18 +86,14 @@ def gpc_signalled() -> bool:
 class Decisions(MethodView):
     """Where decisions are stored."""
 
-    @visitors.arguments(IdempotencyHeader, location="headers")
-    @visitors.arguments(TokenHeader, location="headers")
+    @visitors.arguments(DecisionHeaders, location="headers")
     @visitors.arguments(DecisionIn)
     @visitors.response(201, RecordedOut)
     @visitors.alt_response(403, schema=ErrorOut, description="A page of another origin asks.")
     @visitors.alt_response(409, schema=ErrorOut, description="The notice has changed.")
     @visitors.alt_response(429, schema=ErrorOut, description="Too many requests.")
     @visitors.alt_response(503, schema=ErrorOut, description="It cannot be stored now.")
-    @limit_writes
-    def post(
-        self, idempotency: dict[str, str], _: dict[str, str], decision: Decision, site_key: str
-    ) -> Response:
+    def post(self, headers: dict[str, str | None], decision: Decision, site_key: str) -> Response:
         """Record a decision of the visitor who holds the token, or of a new visitor."""
         del site_key
         site = current_site()
@@ -107,7 +106,7 @@ class Decisions(MethodView):
                 site,
                 decision,
                 token=presented_token(site),
-                idempotency_key=idempotency.get("idempotency_key"),
+                idempotency_key=headers["idempotency_key"],
                 circumstances=Circumstances(
                     gpc=gpc_signalled(),
                     place=place,
@@ -139,7 +138,6 @@ class Me(MethodView):
     @visitors.arguments(TokenHeader, location="headers")
     @visitors.response(200, VisitorOut)
     @visitors.alt_response(404, schema=ErrorOut, description="No valid token, or nothing is held.")
-    @limit_reads
     def get(self, _: dict[str, str], site_key: str) -> dict[str, Any]:
         """Give the visitor their newest record and all before it."""
         del site_key
@@ -150,7 +148,6 @@ class Me(MethodView):
     @visitors.arguments(TokenHeader, location="headers")
     @visitors.response(200, ErasedOut)
     @visitors.alt_response(404, schema=ErrorOut, description="No valid token, or nothing is held.")
-    @limit_writes
     def delete(self, _: dict[str, str], site_key: str) -> Response:
         """Erase what is held about the visitor."""
         del site_key
@@ -168,7 +165,6 @@ class ReceiptJson(MethodView):
     @records.arguments(ReceiptQuery, location="query")
     @records.response(200, ReceiptOut)
     @records.alt_response(404, schema=ErrorOut, description="The link is not whole, or was erased.")
-    @limit_reads
     def get(self, query: dict[str, str], record_id: UUID) -> Response:
         """Give the record and its signature to whoever holds the receipt link."""
         receipt = use(Consents).receipt(record_id, query["proof"])

@@ -18,7 +18,6 @@ from enum import Enum, auto
 from typing import Any
 from uuid import UUID
 
-import rfc8785
 from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
@@ -47,7 +46,7 @@ from consent_service.errors import (
 from consent_service.notices.configuration import Notice
 from consent_service.notices.service import NoticeDirectory
 from consent_service.regions.rules import Rule
-from consent_service.signing import Keyring, sha256
+from consent_service.signing import Keyring, canonical_json, sha256
 from consent_service.tenants.service import Site
 
 SALT_BYTES = 32
@@ -171,7 +170,7 @@ class Consents:
             rule=rule,
             at=at,
         )
-        canonical = rfc8785.dumps(content)
+        canonical = canonical_json(content)
         signature = self._keys.sign(canonical)
         connection.execute(
             insert(RecordRow),
@@ -367,7 +366,7 @@ class Consents:
 
 
 def _request(decision: Decision, idempotency_key: str) -> Request:
-    return Request(sha256(idempotency_key.encode()), sha256(rfc8785.dumps(asdict(decision))))
+    return Request(sha256(idempotency_key.encode()), sha256(canonical_json(asdict(decision))))
 
 
 def _is_visitor(site: Site, visitor_id: str) -> ColumnElement[bool]:

@@ -8,7 +8,7 @@ from marshmallow import Schema, fields
 
 from consent_service.consents.routes import gpc_signalled
 from consent_service.embed.service import script
-from consent_service.limits import limit_reads
+from consent_service.limits import limit
 from consent_service.notices.configuration import Notice
 from consent_service.notices.service import NoticeDirectory, shown_to
 from consent_service.regions.service import Regions
@@ -24,6 +24,8 @@ banner = Blueprint(
     "banner", __name__, url_prefix="/v1/sites/<site_key>", description="What the banner shows."
 )
 banner.after_request(allow_site_pages)
+limit(widget)
+limit(banner)
 
 
 class LanguageQuery(Schema):
@@ -64,7 +66,6 @@ class EmbedScript(MethodView):
     @widget.arguments(LanguageQuery, location="query")
     @widget.response(200, description="The widget with the site's configuration inside.")
     @widget.alt_response(404, schema=ErrorOut, description="Unknown site.")
-    @limit_reads
     def get(self, query: dict[str, str], site_key: str) -> Response:
         """Give a page the banner: one request, compressed ahead of time."""
         del site_key
@@ -98,7 +99,6 @@ class BannerJson(MethodView):
     @banner.arguments(LanguageQuery, location="query")
     @banner.response(200, BannerOut)
     @banner.alt_response(404, schema=ErrorOut, description="Unknown site.")
-    @limit_reads
     def get(self, query: dict[str, str], site_key: str) -> Response:
         """Give the banner's configuration in one language."""
         del site_key

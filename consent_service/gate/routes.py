@@ -22,7 +22,7 @@ from consent_service.consents.service import Consents
 from consent_service.errors import UnknownService
 from consent_service.gate.replies import Reply, auth_reply, json_reply, script_reply
 from consent_service.gate.service import Answer, Gate, Question
-from consent_service.limits import limit_reads
+from consent_service.limits import limit
 from consent_service.tenants.auth import allow_site_pages
 from consent_service.web import Blueprint, ErrorOut
 from consent_service.wiring import use
@@ -34,6 +34,7 @@ gate = Blueprint(
     description="May these purposes run for this visitor on this site now?",
 )
 gate.after_request(allow_site_pages)
+limit(gate)
 
 
 class GateQuery(Schema):
@@ -83,7 +84,6 @@ class GateJson(MethodView):
     @gate.arguments(GateQuery, location="query")
     @gate.response(200, GateOut)
     @gate.alt_response(404, schema=ErrorOut, description="Unknown site.")
-    @limit_reads
     def get(self, _: dict[str, str], query: dict[str, Any]) -> Response:
         """Ask about one purpose or several; a well-put question is always answered with 200."""
         question = use(Gate).checked_question(query["site"], tuple(query["purpose"]))
@@ -99,7 +99,6 @@ class GateAuth(MethodView):
     @gate.response(204)
     @gate.alt_response(403, description="Denied; X-Consent-Reason says why.")
     @gate.alt_response(404, schema=ErrorOut, description="Unknown site.")
-    @limit_reads
     def get(self, _: dict[str, str], query: dict[str, Any]) -> Response:
         """Ask as a reverse proxy does (nginx auth_request, Caddy forward_auth, Traefik, Envoy)."""
         question = use(Gate).checked_question(query["site"], tuple(query["purpose"]))
@@ -114,7 +113,6 @@ class GateScript(MethodView):
     @gate.response(302, description="Allowed: on to the service's registered script.")
     @gate.alt_response(200, description="Denied: an empty script; a comment says why.")
     @gate.alt_response(404, schema=ErrorOut, description="Unknown site, or no such service.")
-    @limit_reads
     def get(self, query: dict[str, str]) -> Response:
         """Ask as a bare script tag does."""
         loader = use(Gate).loader(query["site"], query["service"])

@@ -16,13 +16,16 @@ RESPONSE_HEADERS = "X-Consent-Token, Retry-After"
 PREFLIGHT_SECONDS = 7200
 
 
+def _named_site() -> str:
+    return (request.view_args or {}).get("site_key") or request.args.get("site", "")
+
+
 def anybody_of_site() -> None:
     """Find the site that the call names; who calls from where does not matter.
 
     :raises UnknownSite: when no site has the key
     """
-    view = request.view_args or {}
-    g.site = use(SiteDirectory).find(view.get("site_key") or request.args.get("site", ""))
+    g.site = use(SiteDirectory).find(_named_site())
 
 
 def pages_of_site() -> None:
@@ -50,7 +53,8 @@ def current_site() -> Site:
 def allow_site_pages(response: Response) -> Response:
     """Let pages of the site's own origins read the answer (CORS), errors included."""
     origin = request.headers.get("Origin")
-    site: Site | None = g.get("site")
+    # A call that was refused before its hook ran (a rate limit) has not found the site yet.
+    site: Site | None = g.get("site") or use(SiteDirectory).get(_named_site())
     response.vary.add("Origin")
     if site is not None and origin in site.allowed_origins:
         response.headers["Access-Control-Allow-Origin"] = origin
