@@ -5,6 +5,8 @@ BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate
 
+# A build that fails, for instance over its size budget, must not pass for done the next time.
+.DELETE_ON_ERROR:
 .PHONY: help setup widget demo test lint bench wheel lock clean
 
 help:  ## list what can be made
@@ -15,7 +17,6 @@ setup:  ## install all that development needs into .venv
 
 # `npm ci` is slow, so it runs only when the lock has changed.
 widget/node_modules/.package-lock.json: widget/package.json widget/package-lock.json
-	@tools/install.sh run
 	tools/npm.sh ci --prefix widget
 	@touch $@
 
@@ -57,4 +58,5 @@ lock: setup  ## write the lock files anew, with the newest versions that fit
 
 clean:  ## remove all that was made, except var/ (the demo's database and keys)
 	rm -rf .venv build dist *.egg-info widget/node_modules consent_service/embed/static \
+		consent_service/static/docs consent_service/regions/data/country.mmdb* \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

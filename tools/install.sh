@@ -64,7 +64,8 @@ echo "Installing into .venv: $locks"
 # shellcheck disable=SC2086 # one word a lock
 .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes $requirements
 if [ "$1" != node ]; then
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+    # Quiet about what an editable installation is.
+    PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check \
         --no-deps --no-build-isolation --editable .
 fi
 echo "$sum" >"$stamp"
