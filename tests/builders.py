@@ -3,24 +3,46 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Select, literal_column, select, table
 from werkzeug.test import Client, TestResponse
 
 from consent_service import config
 from consent_service.app import Built, build
 from consent_service.notices.service import publish_notice
-from consent_service.signing import ensure_keys
+from consent_service.signing import CompactSigner, ensure_keys
 from consent_service.tenants.service import Site, Tenant, create_site, create_tenant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
+
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from consent_service.notices.configuration import Notice
 
 ORIGIN = "https://app.example.com"
 SITE_KEY = "site_test"
+
+#: The header in which a proxy at 127.0.0.1 states the country, see the fixture ``worldwide``.
+COUNTRY_HEADER = "X-Country"
+
+#: Tokens that nobody signed, made from one that we did.
+FORGERIES: dict[str, Callable[[str], str]] = {
+    "other choices": lambda token: token.replace("preferences:0", "preferences:1"),
+    "a later expiry": lambda token: token.replace("~0~", "~9~", 1),
+    "another site": lambda token: token.replace(SITE_KEY, "site_other"),
+    "another signature": lambda token: token[:-5] + ("A" if token[-5] != "A" else "B") + token[-4:],
+    "no signature": lambda token: token.rpartition(".")[0],
+    "an empty signature": lambda token: token.rpartition(".")[0] + ".",
+    "half": lambda token: token[: len(token) // 2],
+    "another key": lambda token: CompactSigner([bytes(32)]).sign(token.rpartition(".")[0]).decode(),
+    "not ASCII": lambda token: f"\xff{token}",
+    "not a token": lambda _: "~.~",
+}
 
 
 def make_notice(**changes: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -84,11 +106,23 @@ class Service:
     site: Site
     notice: Notice
     settings: config.Settings
+    #: Whom the next request comes from; no country has this address (RFC 5737).
+    address: str = "192.0.2.1"
     client: Client = field(init=False)
 
     def __post_init__(self) -> None:
         """Talk to it without a cookie jar: each test says what the visitor holds."""
-        self.client = Client(self.built.wsgi, use_cookies=False)
+        self.client = Client(self._called, use_cookies=False)
+
+    def _called(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["REMOTE_ADDR"] = self.address
+        return self.built.wsgi(environ, start_response)
+
+    def rows(self, name: str) -> list[dict[str, Any]]:
+        """Return all rows of a table, as the driver gives them."""
+        query: Select[Any] = select(literal_column("*")).select_from(table(name))
+        with self.built.database.reading() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
 
     def publish(self, site: Site | None = None, **changes: Any) -> Notice:  # noqa: ANN401
         """Publish the next version of a notice, and have this process know it."""
@@ -105,7 +139,7 @@ class Service:
         self.publish(site)
         return site
 
-    def choose(  # noqa: PLR0913 - all that a visitor's call can say
+    def choose(
         self,
         choices: Any = None,  # noqa: ANN401
         *,

@@ -19,7 +19,7 @@ from sqlalchemy import URL, make_url
 from consent_service import db, signing
 from consent_service.demo.seed import seed
 from tests import servers
-from tests.builders import Service, make_service
+from tests.builders import COUNTRY_HEADER, Service, make_service
 
 ROOT = Path(__file__).parent.parent
 
@@ -151,6 +151,16 @@ def keys_file(tmp_path: Path) -> Path:
 def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
     """A service in this process, with a site and a notice, on each kind of database in turn."""
     made = make_service(database_url, tmp_path)
+    yield made
+    made.built.database.close()
+
+
+@pytest.fixture
+def worldwide(database_url: str, tmp_path: Path) -> Iterator[Service]:
+    """The same, called by a trusted proxy that states each visitor's country."""
+    settings = {"trusted_proxies": "127.0.0.1/32", "country_header": COUNTRY_HEADER}
+    made = make_service(database_url, tmp_path, **settings)
+    made.address = "127.0.0.1"
     yield made
     made.built.database.close()
 
