@@ -1,0 +1,1 @@
+"""Measures what the performance claims say. ``python -m benchmarks`` prints the tables."""

@@ -1,0 +1,47 @@
+"""``python -m benchmarks``: measure everything, or one subject, and print the tables."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import gate, recording, report, start, widget
+from benchmarks.errors import CannotMeasureError
+from consent_service.errors import OperatorError
+
+SUBJECTS = ("widget", "start", "gate", "recording")
+
+
+def main() -> int:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", choices=SUBJECTS, help="measure one subject")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of each (default 5)")
+    parser.add_argument("--seconds", type=int, default=5, help="seconds of each load (default 5)")
+    asked = parser.parse_args()
+    # A polite end, too, must stop the servers on its way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    report.machine()
+    runs: dict[str, Callable[[Path], None]] = {
+        "widget": widget.run,
+        "start": lambda folder: start.run(asked.rounds, folder),
+        "gate": lambda folder: gate.run(asked.rounds, asked.seconds, folder),
+        "recording": lambda folder: recording.run(asked.rounds, asked.seconds, folder),
+    }
+    failed = False
+    for subject in [asked.only] if asked.only else SUBJECTS:
+        with tempfile.TemporaryDirectory(prefix=f"benchmark-{subject}-") as folder:
+            try:
+                runs[subject](Path(folder))
+            except (CannotMeasureError, OperatorError) as error:
+                print(f"\nNOT MEASURED: {error}")
+                failed = True
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
