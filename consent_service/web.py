@@ -45,6 +45,9 @@ def read_json(data: bytes) -> Any:  # noqa: ANN401
         raise MalformedJson(
             f"The body is not JSON at line {error.lineno}, column {error.colno}: {error.msg}."
         ) from error
+    except ValueError as error:
+        # All that is left: Python refuses numbers of thousands of digits.
+        raise MalformedJson("The body has a number that is too long.") from error
     except RecursionError as error:
         raise MalformedJson("The body is nested too deeply.") from error
 

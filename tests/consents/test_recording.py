@@ -83,13 +83,14 @@ def test_without_a_token_everybody_is_a_new_visitor(service: Service) -> None:
 
 @pytest.mark.parametrize("by", ["header", "cookie"])
 def test_the_token_continues_the_visitors_chain(service: Service, by: str) -> None:
-    token = None
-    records = []
-    for _ in range(3):
-        headers = {"Cookie": f"other=1; {COOKIE}={token}"} if by == "cookie" and token else {}
-        answer = service.choose(token=token if by == "header" else None, headers=headers).get_json()
-        token = answer["token"]
-        records.append(answer["record"])
+    answers = [service.choose().get_json()]
+    for _ in range(2):
+        token = answers[-1]["token"]
+        held = (
+            {"X-Consent-Token": token} if by == "header" else {"Cookie": f"a=1; {COOKIE}={token}"}
+        )
+        answers.append(service.choose(headers=held).get_json())
+    records = [answer["record"] for answer in answers]
     assert len({record["visitor_id"] for record in records}) == 1
     assert [record["sequence"] for record in records] == [1, 2, 3]
     assert [record["previous_id"] for record in records[1:]] == [r["id"] for r in records[:2]]
