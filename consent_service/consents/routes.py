@@ -124,7 +124,7 @@ class Decisions(MethodView):
         response = jsonify(
             record=recorded.record,
             token=recorded.token,
-            receipt_url=_receipt_url(recorded.claims.record_id),
+            receipt_url=_receipt_url(recorded.record["id"]),
         )
         response.status_code = 201
         set_cookies(response, site, recorded.claims, recorded.token)
