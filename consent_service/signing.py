@@ -98,6 +98,7 @@ class Keyring:
         self._path = path
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
+        self._order: list[list[Key]] = []
         self.refresh()
 
     def refresh(self) -> None:
@@ -110,6 +111,10 @@ class Keyring:
             if stamp != self._stamp:
                 self._keys = _read(self._path)
                 self._stamp = stamp
+            order = [_signing_order(self._keys[kind]) for kind in KEY_KINDS]
+            if order == self._order:
+                return
+            self._order = order
             self._signers: dict[str, Signer] = {}
             self._record_key = _signing_order(self._keys["record"])[-1]
             self._private = {

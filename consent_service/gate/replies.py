@@ -37,11 +37,8 @@ def json_reply(answer: Answer) -> Reply:
     """Give the whole answer, for programs that choose by purpose."""
     said = _said(tuple(answer.reasons.items()), answer.regime, answer.notice_version, answer.gpc)
     until = f'"{rfc3339_seconds(answer.expires_at)}"' if answer.expires_at else "null"
-    return Reply(
-        "200 OK",
-        _JSON,
-        b'%b,"expires_at":%b,"max_age":%d}' % (said, until.encode(), answer.max_age),
-    )
+    body = f'{said},"expires_at":{until},"max_age":{answer.max_age}}}'
+    return Reply("200 OK", _JSON, body.encode())
 
 
 # All of the answer but its times, which differ from visitor to visitor.
@@ -51,9 +48,9 @@ def _said(
     regime: str,
     notice_version: int,
     gpc: bool,  # noqa: FBT001 - a cached function takes its arguments by position
-) -> bytes:
+) -> str:
     decisions = {key: {"allow": why in ALLOWING, "reason": why} for key, why in reasons}
-    return orjson.dumps(
+    said = orjson.dumps(
         {
             "allow": all(why in ALLOWING for _, why in reasons),
             "decisions": decisions,
@@ -61,7 +58,8 @@ def _said(
             "notice_version": notice_version,
             "gpc": gpc,
         }
-    )[:-1]
+    )
+    return said.decode().removesuffix("}")
 
 
 def auth_reply(answer: Answer) -> Reply:
