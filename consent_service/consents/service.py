@@ -15,6 +15,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -261,18 +262,17 @@ class Consents:
         visitor = self._known(site, token)
         with self._database.reading() as connection:
             documents = connection.execute(
-                select(_records.document)
-                .where(
+                select(_records.document).where(
                     _records.tenant_id == site.tenant_id,
                     _records.site_id == site.id,
                     _records.visitor_id == visitor.visitor_id,
                 )
-                .order_by(_records.created_at.desc(), _records.id.desc())
             ).scalars()
             found = [json.loads(document) for document in documents if document]
         if not found:
             raise UnknownVisitor
-        return found
+        # Not by time: clocks of nodes differ, and are set back.
+        return sorted(found, key=itemgetter("sequence"), reverse=True)
 
     def erase(self, site: Site, token: str | None) -> int:
         """Empty all records of the visitor who holds the token; return how many.

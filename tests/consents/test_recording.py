@@ -114,17 +114,17 @@ def test_the_token_in_the_header_outranks_the_cookie(service: Service) -> None:
     assert record["visitor_id"] == mine["record"]["visitor_id"]
 
 
-@pytest.mark.parametrize("how", FORGERIES)
-def test_a_forged_token_makes_a_new_visitor_and_touches_nobody(service: Service, how: str) -> None:
+def test_a_forged_token_makes_a_new_visitor_and_touches_nobody(service: Service) -> None:
     token = service.token()
-    before = service.rows("records"), service.rows("current_states")
-    record = service.choose(token=FORGERIES[how](token)).get_json()["record"]
-    assert record["sequence"] == 1
-    assert record["visitor_id"] not in token
-    after = service.rows("records"), service.rows("current_states")
-    for old, new in zip(before, after, strict=True):
-        assert len(new) == len(old) + 1
-        assert all(row in new for row in old)
+    for how, forge in FORGERIES.items():
+        before = service.rows("records"), service.rows("current_states")
+        record = service.choose(token=forge(token)).get_json()["record"]
+        assert record["sequence"] == 1, how
+        assert record["visitor_id"] not in token
+        after = service.rows("records"), service.rows("current_states")
+        for old, new in zip(before, after, strict=True):
+            assert len(new) == len(old) + 1
+            assert all(row in new for row in old)
 
 
 def test_a_token_of_another_site_makes_a_new_visitor(service: Service) -> None:
