@@ -44,12 +44,12 @@ def wait_until(ready: Callable[[], object], what: str) -> None:
 
 
 def end(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
-    """End a process as an operator would; by force when it does not listen."""
+    """End a process as an operator would; by force, with its children, when it does not listen."""
     process.send_signal(how)
     try:
         process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
 
@@ -130,6 +130,7 @@ class Postgres:
                 ],
                 user=self._user,
                 stderr=log,
+                start_new_session=True,
             )
 
     def kill(self) -> None:
@@ -273,7 +274,9 @@ def _running(
 ) -> Iterator[str]:
     """Run a server, give its address once it is ready, and end it."""
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(command, env=environ, stdout=output, stderr=output)
+        process = subprocess.Popen(
+            command, env=environ, stdout=output, stderr=output, start_new_session=True
+        )
 
         def ready() -> bool:
             if process.poll() is not None:
