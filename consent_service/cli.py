@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from granian.constants import Interfaces
+from granian.log import LogLevels
 from granian.server import Server
 
 from consent_service import __version__, config, db, signing
@@ -27,7 +28,8 @@ from consent_service.web import read_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Python threads a process answers with; they share one core, and more only wait for the database.
+#: Python threads a process answers with. They share one core; there are many so that the gate
+#: still answers while others wait for a slow database.
 _THREADS = 16
 
 _DEMO_FOLDER = Path("var/demo")
@@ -156,7 +158,7 @@ def _serve(settings: Settings) -> None:
         workers=settings.workers,
         blocking_threads=_THREADS,
         respawn_failed_workers=True,
-        log_level="warning",  # type: ignore[arg-type]
+        log_level=LogLevels.error,
     ).serve()
 
 

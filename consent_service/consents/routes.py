@@ -69,7 +69,7 @@ class DecisionHeaders(TokenHeader):
 class ReceiptQuery(Schema):
     """The part of a receipt link that cannot be guessed."""
 
-    proof = fields.String(required=True)
+    proof = fields.String(load_default="", metadata={"description": "As the link has it."})
 
 
 def presented_token(site: Site) -> str | None:
