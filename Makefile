@@ -49,6 +49,7 @@ bench: setup widget  ## measure what the performance claims say
 wheel: setup widget  ## build the package into dist/
 	rm -rf build dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	rm -rf build
 
 lock: setup  ## write the lock files anew, with the newest versions that fit
 	$(LOCK) setup.cfg --output-file requirements/run.txt
