@@ -74,7 +74,7 @@ class ReceiptQuery(Schema):
 
 def presented_token(site: Site) -> str | None:
     """Return the token that came with the request: the header's, else the cookie's."""
-    return request.headers.get("X-Consent-Token") or request.cookies.get(site.cookie_name)
+    return tokens.presented_token(request.environ, site.cookie_name)
 
 
 def gpc_signalled() -> bool:

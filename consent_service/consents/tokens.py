@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from itsdangerous import BadSignature, Signer
 
@@ -70,6 +70,25 @@ def write_token(claims: Claims, signer: Signer) -> str:
         )
     )
     return signer.sign(payload).decode()
+
+
+def presented_token(environ: Mapping[str, Any], cookie_name: str) -> str | None:
+    """Return the token that came with a request: the header's, else the cookie's; None if none.
+
+    Granian hands over a header with a byte beyond ASCII as an empty one. A refusal may have been
+    in it, so it counts as a token that came and does not verify.
+    """
+    token: str | None = environ.get("HTTP_X_CONSENT_TOKEN")
+    if token is not None:
+        return token
+    cookies: str | None = environ.get("HTTP_COOKIE")
+    if not cookies:
+        return cookies
+    for part in cookies.split(";"):
+        name, _, value = part.partition("=")
+        if name.strip() == cookie_name:
+            return value.strip() or None
+    return None
 
 
 def read_token(token: str, site_key: str, signer: Signer) -> Claims | None:

@@ -139,7 +139,7 @@ class Gate:
         return self._weigh(
             question,
             claims,
-            presented=bool(token),
+            presented=token is not None,
             newest=self._feed.newest.get(claims.visitor_id, 0) if claims else 0,
             stale=self._feed.silent_seconds > STALE_SECONDS,
             now=now,

@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
+from consent_service.consents.tokens import presented_token
 from consent_service.gate.replies import Reply, auth_reply, json_reply, script_reply
 from consent_service.gate.service import Answer, Gate, Question
 from consent_service.tenants.auth import RESPONSE_HEADERS
@@ -29,17 +30,9 @@ def _asked(query: str) -> tuple[str, tuple[str, ...], str]:
     """Return site key, purposes and service of a query string; what is not there comes empty."""
     if len(query) > _MAX_QUERY:
         return "", (), ""
-    values = parse_qs(query)
+    values = parse_qs(query, keep_blank_values=True)
     site_key, service = values.get("site", [""])[0], values.get("service", [""])[0]
     return site_key, tuple(values.get("purpose", ())), service
-
-
-def _cookie(header: str, name: str) -> str:
-    for part in header.split(";"):
-        key, _, value = part.strip().partition("=")
-        if key == name:
-            return value
-    return ""
 
 
 class GateLayer:
@@ -57,7 +50,10 @@ class GateLayer:
             found = self._reply(path, environ)
             if found is not None:
                 reply, question = found
-                headers = [*reply.headers, ("Content-Length", str(len(reply.body)))]
+                headers = list(reply.headers)
+                # A 204 has no content, and must not state its length (RFC 9110, section 8.6).
+                if not reply.status.startswith("204"):
+                    headers.append(("Content-Length", str(len(reply.body))))
                 origin = environ.get("HTTP_ORIGIN")
                 if origin is not None and origin in question.site.allowed_origins:
                     headers += (
@@ -87,8 +83,6 @@ class GateLayer:
         return (json_reply if path == "/v1/gate" else auth_reply)(answer), question
 
     def _answer(self, question: Question, environ: WSGIEnvironment) -> Answer | None:
-        token = environ.get("HTTP_X_CONSENT_TOKEN") or _cookie(
-            environ.get("HTTP_COOKIE", ""), question.site.cookie_name
-        )
+        token = presented_token(environ, question.site.cookie_name)
         gpc = environ.get("HTTP_SEC_GPC") == "1"
         return self._gate.answer(question, token, gpc=gpc, environ=environ)
