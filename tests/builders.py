@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Select, literal_column, select, table
 from werkzeug.test import Client, TestResponse
 
-from consent_service import config
+from consent_service import config, wiring
 from consent_service.app import Built, build
 from consent_service.notices.service import publish_notice
 from consent_service.signing import CompactSigner, ensure_keys
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from consent_service.notices.configuration import Notice
+
+Part = TypeVar("Part")
 
 ORIGIN = "https://app.example.com"
 SITE_KEY = "site_test"
@@ -117,6 +119,11 @@ class Service:
     def _called(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         environ["REMOTE_ADDR"] = self.address
         return self.built.wsgi(environ, start_response)
+
+    def use(self, kind: type[Part]) -> Part:
+        """Return the part of the service that is of this type."""
+        with self.built.flask.app_context():
+            return wiring.use(kind)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return all rows of a table, as the driver gives them."""
