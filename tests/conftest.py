@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -22,6 +23,10 @@ from tests import servers
 from tests.builders import COUNTRY_HEADER, Service, make_service
 
 ROOT = Path(__file__).parent.parent
+
+# The same examples each time, however long one takes on a busy machine.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("tests")
 
 
 class PostgresDatabases:
