@@ -99,7 +99,7 @@ def make_purpose(key: str, category: str, **changes: Any) -> dict[str, Any]:  # 
     return {"key": key, "category": category, "texts": texts, **changes}
 
 
-@dataclass
+@dataclass(repr=False)
 class Service:
     """A whole service on a database of its own, with one tenant, one site and one notice."""
 
