@@ -256,6 +256,8 @@ def unrenewed(response: TestResponse) -> set[tuple[str, str]]:
 
 @given(asked=questions)
 def test_every_entry_gives_the_answer_of_the_contract(house: House, asked: Asked) -> None:
+    # Nothing follows in the background.
+    house.service.built.followers.refresh()
     claims = asked.claims(house)
     token = house.signed(claims) if claims else None
     if token and asked.forged:

@@ -31,6 +31,12 @@ def flask(service: Service) -> Client:
     return Client(service.built.flask, use_cookies=False)
 
 
+@pytest.fixture(autouse=True)
+def heard(service: Service) -> None:
+    """Follow once: nothing does in the background."""
+    service.built.followers.refresh()
+
+
 def reason(response: TestResponse) -> str:
     assert response.status_code == 200, response.get_data(as_text=True)
     return str(response.get_json()["decisions"]["analytics"]["reason"])
@@ -99,6 +105,7 @@ pieces = st.sampled_from(
 def test_flask_reads_a_query_as_the_layer_in_front_does(
     service: Service, flask: Client, parts: list[str], entry: str
 ) -> None:
+    service.built.followers.refresh()
     # The environment holds bytes as ISO 8859-1 (PEP 3333).
     query = {"QUERY_STRING": "".join(parts).encode().decode("latin-1")}
     front, behind = (
@@ -190,6 +197,7 @@ cookie_pieces = st.sampled_from(
 def test_flask_reads_cookies_as_the_layer_in_front_does(
     service: Service, flask: Client, parts: list[str]
 ) -> None:
+    service.built.followers.refresh()
     header = "".join(parts).replace("{token}", "1~site_test~forged.mac")
     front, behind = (
         reason(client.get(GATE, environ_overrides={"HTTP_COOKIE": header}))
