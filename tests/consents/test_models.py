@@ -1,0 +1,89 @@
+"""The database itself refuses to change or delete records; only erasure empties them."""
+
+# ruff: noqa: S608 - the statements are written here, and none comes from outside
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+
+from tests.builders import Service
+
+EMPTIED = (
+    "visitor_id",
+    "document",
+    "signature",
+    "key_id",
+    "salt",
+    "idempotency_hash",
+    "request_hash",
+)
+#: The one form of an update that is let through.
+ERASURE = ", ".join(
+    [*(f"{column} = NULL" for column in EMPTIED), "erased_at = '2026-03-01 00:00:00'"]
+)
+
+#: Everything else that somebody might try.
+CHANGES = (
+    "document = '{}'",
+    "visitor_id = 'vis_another'",
+    "created_at = '2020-01-01 00:00:00'",
+    "erased_at = '2026-03-01 00:00:00'",
+    "document = NULL",
+    "document = document",
+    ERASURE.replace("document = NULL", "document = ''"),
+    f"{ERASURE}, created_at = '2020-01-01 00:00:00'",
+    f"{ERASURE}, tenant_id = (SELECT id FROM sites)",
+    f"{ERASURE}, site_id = (SELECT id FROM tenants)",
+    f"{ERASURE}, id = (SELECT id FROM tenants)",
+    *(ERASURE.replace(f"{column} = NULL, ", "") for column in EMPTIED),
+    ERASURE.rpartition(",")[0],
+)
+
+
+def run(service: Service, statement: str) -> None:
+    with service.built.database.transaction() as connection:
+        connection.execute(text(statement))
+
+
+def refused(service: Service, statement: str) -> bool:
+    """Run a statement; say whether the database refused it and all is as it was."""
+    before: list[dict[str, Any]] = service.rows("records")
+    with pytest.raises(DBAPIError, match="records are never changed or deleted"):
+        run(service, statement)
+    return service.rows("records") == before
+
+
+def test_a_record_cannot_be_changed(service: Service) -> None:
+    service.choose(headers={"Idempotency-Key": "x" * 16})
+    for change in CHANGES:
+        assert refused(service, f"UPDATE records SET {change}"), change
+
+
+def test_a_record_cannot_be_deleted(service: Service) -> None:
+    service.choose()
+    assert refused(service, "DELETE FROM records")
+
+
+def test_a_record_cannot_be_replaced_or_swept_away(service: Service) -> None:
+    service.choose()
+    on_postgresql = service.settings.database_url.startswith("postgresql")
+    assert refused(
+        service,
+        "TRUNCATE records CASCADE"
+        if on_postgresql
+        else "REPLACE INTO records SELECT * FROM records",
+    )
+
+
+def test_erasure_is_let_through_once(service: Service) -> None:
+    service.choose()
+    run(service, f"UPDATE records SET {ERASURE}")
+    (row,) = service.rows("records")
+    assert {row[column] for column in EMPTIED} == {None}
+    assert refused(service, f"UPDATE records SET {ERASURE}")
+    assert refused(service, "UPDATE records SET document = '{}'")
+    assert refused(service, "DELETE FROM records")
