@@ -37,10 +37,12 @@ _LONGEST = 512
 def device_class(user_agent: str) -> str:
     """Return ``phone``, ``tablet``, ``desktop`` or ``other``."""
     text = user_agent.lower()
-    if "ipad" in text or "tablet" in text or ("android" in text and "mobile" not in text):
+    if "ipad" in text or "tablet" in text:
         return "tablet"
-    if "mobi" in text or "iphone" in text or "opera mini" in text:
+    if any(word in text for word in ("mobi", "iphone", "opera mini")):
         return "phone"
+    if "android" in text:
+        return "tablet"
     if any(word in text for word in ("windows", "macintosh", "x11", "cros", "linux")):
         return "desktop"
     return OTHER
