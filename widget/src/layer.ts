@@ -1,0 +1,61 @@
+import { config, texts } from "./config";
+import type { Child } from "./dom";
+import { el } from "./dom";
+
+/** What a button does, and the text that says so. */
+export type Press = "accept_all" | "reject_all" | "withdraw" | "choose" | "save" | "reopen" | "close";
+
+/** A button. */
+export function button(id: string, press: Press, style: string): HTMLElement {
+  return el("button", { id: `csvc-${id}`, class: `csvc-${style}`, value: press }, texts[press]);
+}
+
+/** A line that stands out; with a role, it is also read out at once. */
+export function note(text: string, role?: "alert"): HTMLElement {
+  return el("p", { class: "csvc-note", role }, text);
+}
+
+/** What the visitor is told about their browser's opt-out signal, if it sends one. */
+function signalNote(): Child {
+  const { detected, overridable } = config.gpc;
+  const on = detected || navigator.globalPrivacyControl;
+  return on && note(overridable ? `${texts.gpc_honoured} ${texts.gpc_override}` : texts.gpc_honoured);
+}
+
+/** The choice of language, where there is one. */
+function languageSwitch(): Child {
+  const { languages, language } = config;
+  const options = languages.map(({ code, name }) =>
+    el("option", { value: code, lang: code, selected: code === language }, name),
+  );
+  return options.length > 1 && el("select", { id: "csvc-language", "aria-label": texts.language }, ...options);
+}
+
+/** The link to the policy; a configuration cannot make it run a script. */
+function policyLink(): Child {
+  const { url } = config.policy;
+  return /^(https?:|\/)/.test(url) && el("a", { href: url }, texts.policy_link);
+}
+
+/** The part of a layer that scrolls: its title and what it says. */
+export function words(title: string, body: string, beside?: Child, ...more: Child[]): HTMLElement {
+  return el(
+    "div",
+    { class: "csvc-scroll" },
+    el("div", { class: "csvc-head" }, el("h2", {}, title), languageSwitch(), beside),
+    el("p", {}, body, " ", policyLink()),
+    signalNote(),
+    ...more,
+  );
+}
+
+/** The buttons of a layer. Accept and reject are made alike: neither may look or weigh more than the other. */
+export function actions(style: string, reject: Press, third: HTMLElement): HTMLElement {
+  return el(
+    "div",
+    { class: "csvc-actions" },
+    button("accept", "accept_all", style),
+    button("reject", reject, style),
+    third,
+  );
+}
