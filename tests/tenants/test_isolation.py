@@ -1,0 +1,155 @@
+"""A second tenant, with rows of its own, tries to get across on every read and every write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select
+
+from consent_service import clock
+from consent_service.consents.models import CurrentStateRow, RecordRow
+from consent_service.tenants.service import Site, create_tenant
+from tests.builders import ORIGIN, SITE_KEY, Service
+
+KEY = {"Idempotency-Key": "a-random-id-of-the-decision"}
+OTHER = "site_other"
+
+
+@pytest.fixture(params=["another tenant", "the same tenant"])
+def other(service: Service, request: pytest.FixtureRequest) -> Site:
+    """Another site with a visitor of its own: of another tenant, or of the same."""
+    hostile = create_tenant(service.built.database, "hostile", "Hostile Ltd")
+    tenant = hostile if request.param == "another tenant" else service.tenant
+    site = service.add_site(OTHER, tenant)
+    service.choose(site_key=OTHER)
+    return site
+
+
+def ours(service: Service) -> dict[str, list[dict[str, Any]]]:
+    """Return all rows of the first site."""
+    site_id = service.rows("sites")[0]["id"]
+    return {
+        name: [row for row in service.rows(name) if row["site_id"] == site_id]
+        for name in ("notices", "records", "current_states")
+    }
+
+
+@pytest.fixture
+def victim(service: Service, other: Site) -> Iterator[dict[str, Any]]:
+    """What a visitor of the first site was given; the site's rows must stay as they are."""
+    assert other.site_key == OTHER
+    answer: dict[str, Any] = service.choose(headers=KEY).get_json()
+    before = ours(service)
+    assert len(before["records"]) == len(before["current_states"]) == 1
+    yield answer
+    assert ours(service) == before
+
+
+def me(site_key: str) -> str:
+    return f"/v1/sites/{site_key}/consents/me"
+
+
+@pytest.mark.usefixtures("other")
+def test_a_choice_with_anothers_token_is_a_new_visitors(
+    service: Service, victim: dict[str, Any]
+) -> None:
+    answer = service.choose(site_key=OTHER, token=victim["token"]).get_json()
+    assert answer["record"]["visitor_id"] != victim["record"]["visitor_id"]
+    assert answer["record"]["previous_id"] is None
+
+
+def test_anothers_token_in_ones_own_cookie_is_a_new_visitors(
+    service: Service, victim: dict[str, Any]
+) -> None:
+    cookie = {"Cookie": f"cookie_consent_other={victim['token']}"}
+    record = service.choose(site_key=OTHER, headers=cookie).get_json()["record"]
+    assert record["visitor_id"] != victim["record"]["visitor_id"]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_anothers_token_sees_and_erases_nothing(
+    service: Service, victim: dict[str, Any], method: str
+) -> None:
+    headers = {"Origin": ORIGIN, "X-Consent-Token": victim["token"]}
+    response = service.client.open(me(OTHER), method=method, headers=headers)
+    assert response.status_code == 404
+    assert response.get_json()["error"]["code"] == "unknown_visitor"
+
+
+def test_anothers_key_of_a_retry_is_only_a_key(service: Service, victim: dict[str, Any]) -> None:
+    for token in (None, victim["token"]):
+        answer = service.choose(site_key=OTHER, token=token, headers=KEY).get_json()
+        assert answer["record"]["site_key"] == OTHER
+        assert answer["record"]["visitor_id"] != victim["record"]["visitor_id"]
+
+
+def test_the_gate_does_not_believe_anothers_token(service: Service, victim: dict[str, Any]) -> None:
+    for entry in ("", "/auth"):
+        response = service.ask(site_key=OTHER, token=victim["token"], entry=entry)
+        assert b'"allow":true' not in response.data
+        assert response.status_code in {200, 403}
+    answer = service.ask(site_key=OTHER, token=victim["token"]).get_json()
+    assert answer["decisions"]["analytics"]["reason"] == "invalid_token"
+
+
+def test_a_receipt_link_of_ones_own_does_not_open_anothers_record(
+    service: Service, victim: dict[str, Any]
+) -> None:
+    own = service.choose(site_key=OTHER).get_json()
+    link = own["receipt_url"].replace(own["record"]["id"], victim["record"]["id"])
+    assert service.client.get(link).status_code == 404
+
+
+def test_a_new_notice_is_not_anothers(
+    service: Service, victim: dict[str, Any], other: Site
+) -> None:
+    service.publish(other, texts={"en": {"title": "Ours"}})
+    assert victim["record"]["notice_version"] == 1
+    shown = service.client.get(f"/v1/sites/{SITE_KEY}/banner").get_json()
+    assert shown["notice_version"] == 1
+    assert shown["texts"]["title"] != "Ours"
+
+
+def test_equal_visitor_ids_elsewhere_are_somebody_else(service: Service, other: Site) -> None:
+    """Ids do not collide; if they did, every query must still stay with its tenant and site."""
+    token = service.choose(headers=KEY).get_json()["token"]
+    twins = add_twins(service, other)
+    record = service.choose(token=token).get_json()["record"]
+    assert record["sequence"] == 2
+    assert service.choose(headers=KEY).status_code == 201
+    headers = {"Origin": ORIGIN, "X-Consent-Token": token}
+    history = service.client.get(me(SITE_KEY), headers=headers).get_json()["history"]
+    assert [found["sequence"] for found in history] == [2, 1]
+    assert service.client.delete(me(SITE_KEY), headers=headers).get_json() == {"erased_records": 2}
+    for table, rows in twins.items():
+        assert all(row in service.rows(table) for row in rows)
+
+
+def add_twins(service: Service, other: Site) -> dict[str, list[dict[str, Any]]]:
+    """Copy the rows of the first site's visitor to the other site; return the copies.
+
+    One record also comes under the other tenant and the first site, where none belongs.
+    """
+    before = {name: service.rows(name) for name in ("records", "current_states")}
+    places = [(other.tenant_id, other.id)]
+    if other.tenant_id != service.tenant.id:
+        places.append((other.tenant_id, service.site.id))
+    with service.built.database.transaction() as connection:
+        for model in (RecordRow, CurrentStateRow):
+            table = model.__table__
+            query = select(table).where(table.c.site_id == service.site.id)
+            row = connection.execute(query).one()._asdict()
+            for tenant_id, site_id in places:
+                copy = row | {"tenant_id": tenant_id, "site_id": site_id}
+                if model is RecordRow:
+                    copy |= {"id": clock.new_id()}
+                    copy |= {"idempotency_hash": None} if site_id == service.site.id else {}
+                elif site_id == service.site.id:
+                    continue
+                connection.execute(insert(model).values(copy))
+    return {
+        name: [row for row in service.rows(name) if row not in rows]
+        for name, rows in before.items()
+    }
