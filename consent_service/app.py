@@ -81,8 +81,8 @@ class Followers:
 
         :raises Unavailable: when the database does not answer
         """
-        with self._database.reading() as connection:
-            for directory in self._directories:
+        for directory in self._directories:
+            with self._database.reading() as connection:
                 directory.refresh(connection)
 
     def start(self) -> None:

@@ -134,26 +134,29 @@ class Follower:
         """Follow the table of this column; the first time ``first_ms`` back, None for all."""
         self._changed_ms = changed_ms
         self._first_ms = first_ms
-        #: The database's clock at the last successful read.
-        self.database_ms = 0
+        self._database_ms = 0
         self._heard_at: float | None = None
 
-    def read(self, connection: Connection, query: Select[Any]) -> Sequence[Row[Any]]:
-        """Run the query for the rows that are new since the last successful call."""
+    @contextmanager
+    def read(self, connection: Connection, query: Select[Any]) -> Iterator[Sequence[Row[Any]]]:
+        """Give the query's rows that are new; when the block fails, they are new again next time.
+
+        The connection must not have read anything before: on SQLite it would not see what was
+        written since then.
+        """
         started = uptime()
         now_ms = connection.execute(select(database_ms())).scalar_one()
         if self._heard_at is not None:
             # Both clocks, so that neither a paused process nor a fail-over to a database whose
             # clock is behind leaves a gap.
             here_ms = int((started - self._heard_at) * 1000)
-            since = min(self.database_ms, now_ms - here_ms) - OVERLAP_MS
+            since = min(self._database_ms, now_ms - here_ms) - OVERLAP_MS
             query = query.where(self._changed_ms > since)
         elif self._first_ms is not None:
             query = query.where(self._changed_ms > now_ms - self._first_ms - OVERLAP_MS)
-        rows = connection.execute(query).all()
-        self.database_ms = now_ms
+        yield connection.execute(query).all()
+        self._database_ms = now_ms
         self._heard_at = started
-        return rows
 
     @property
     def silent_seconds(self) -> float:

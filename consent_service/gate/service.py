@@ -165,7 +165,7 @@ class Gate:
             presented=True,
             newest=tokens.ERASED if current is Absent.ERASED else 0,
             known=current is not Absent.UNKNOWN,
-            stale=current is None,
+            stale=current is None or self._feed.silent_seconds > STALE_SECONDS,
             now=int(time.time()),
             gpc=gpc,
             environ=environ,

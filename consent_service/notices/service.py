@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from typing import Any
 from uuid import UUID
 
 import rfc8785
 from marshmallow import ValidationError
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
@@ -158,9 +158,12 @@ class NoticeDirectory:
     def refresh(self, connection: Connection) -> None:
         """Take over what was published since the last time."""
         table = NoticeRow.__table__.c
-        published = self._follower.read(
-            connection, select(table.id, table.site_id, table.version, table.material)
-        )
+        query = select(table.id, table.site_id, table.version, table.material)
+        with self._follower.read(connection, query) as published:
+            self._take_over(connection, published)
+
+    def _take_over(self, connection: Connection, published: Sequence[Row[Any]]) -> None:
+        table = NoticeRow.__table__.c
         newest: dict[UUID, tuple[int, UUID]] = {}
         material: dict[UUID, int] = {}
         for row in published:

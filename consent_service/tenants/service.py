@@ -193,11 +193,12 @@ class SiteDirectory:
 
     def refresh(self, connection: Connection) -> None:
         """Take over what changed since the last time."""
-        for row in self._follower.read(connection, select(SiteRow.__table__)):
-            fresh = _site(row)
-            known = self._sites.get(fresh.site_key)
-            if known is None or vars(known) != vars(fresh):
-                self._sites[fresh.site_key] = fresh
+        with self._follower.read(connection, select(SiteRow.__table__)) as rows:
+            for row in rows:
+                fresh = _site(row)
+                known = self._sites.get(fresh.site_key)
+                if known is None or vars(known) != vars(fresh):
+                    self._sites[fresh.site_key] = fresh
 
     def find(self, site_key: str) -> Site:
         """Return the site with this key.
