@@ -33,12 +33,14 @@ MAX_BODY_BYTES = 16 * 1024
 def read_json(data: bytes) -> Any:  # noqa: ANN401
     """Read one JSON value.
 
-    :raises MalformedJson: when it is not UTF-8, not JSON, or has a key twice or a NaN (RFC 7493)
+    :raises MalformedJson: when it is not UTF-8, not JSON, or has a key twice, a NaN or half a
+        character (RFC 7493)
     """
     try:
-        return json.loads(
-            data.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_no_constant
-        )
+        text = data.decode("utf-8")
+        value = json.loads(text, object_pairs_hook=_unique_keys, parse_constant=_no_constant)
+        if "\\u" in text:
+            _check_escapes(value)
     except UnicodeDecodeError as error:
         raise MalformedJson(f"The body is not UTF-8 at byte {error.start}.") from error
     except json.JSONDecodeError as error:
@@ -50,6 +52,7 @@ def read_json(data: bytes) -> Any:  # noqa: ANN401
         raise MalformedJson("The body has a number that is too long.") from error
     except RecursionError as error:
         raise MalformedJson("The body is nested too deeply.") from error
+    return value
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -62,6 +65,13 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             )
         seen[key] = value
     return seen
+
+
+def _check_escapes(value: Any) -> None:  # noqa: ANN401
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise MalformedJson("An escape names half a character (a lone surrogate).") from error
 
 
 def _no_constant(name: str) -> NoReturn:

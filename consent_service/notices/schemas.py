@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -10,29 +11,38 @@ from marshmallow import Schema, ValidationError, fields, pre_load, validate, val
 CATEGORIES = ("essential", "preferences", "analytics", "marketing")
 
 _KEY = validate.Regexp(
-    r"^[a-z][a-z0-9_]{0,39}$",
+    r"[a-z][a-z0-9_]{0,39}\Z",
     error="A key is a lower-case letter, then letters, digits or underscores; at most 40.",
 )
-_LANGUAGE = validate.Regexp(r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$", error="Not a language tag.")
-_COOKIE = validate.Regexp(r"^[A-Za-z0-9_.~!#$%&'^`|+-]{1,128}\*?$", error="Not a cookie name.")
-_COLOUR = validate.Regexp(r"^#[0-9a-f]{6}$", error="Write the colour like #0b6e4f.")
+_LANGUAGE = validate.Regexp(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", error="Not a language tag.")
+_COOKIE = validate.Regexp(r"[A-Za-z0-9_.~!#$%&'^`|+-]{1,128}\*?\Z", error="Not a cookie name.")
+_COLOUR = validate.Regexp(r"#[0-9a-f]{6}\Z", error="Write the colour like #0b6e4f.")
 
 
 def _text(longest: int) -> fields.String:
     return fields.String(required=True, validate=validate.Length(1, longest))
 
 
+def _names_host(text: str, *schemes: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    return parts.scheme in schemes and bool(parts.hostname)
+
+
 def _web_address(text: str) -> None:
-    parts = urlsplit(text)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
+    if not _names_host(text, "https", "http"):
         raise ValidationError("Write the full address, beginning with https://.")
 
 
 def _loader(text: str) -> None:
-    if not (text.startswith("/") and not text.startswith(("//", "/\\"))):
-        parts = urlsplit(text)
-        if parts.scheme != "https" or not parts.hostname:
-            raise ValidationError("A loader is an https:// address, or a path beginning with /.")
+    # It is sent in a header; and browsers skip tabs, so that /<tab>/host would lead to that host.
+    if not re.fullmatch("[!-~]+", text):
+        raise ValidationError("Write spaces and other than ASCII characters percent-encoded.")
+    is_path = text.startswith("/") and not text.startswith(("//", "/\\"))
+    if not (is_path or _names_host(text, "https")):
+        raise ValidationError("A loader is an https:// address, or a path beginning with /.")
 
 
 class NoticePart(Schema):

@@ -1,0 +1,172 @@
+"""Notices that cannot be published: each says what is wrong, and where."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consent_service.errors import ValidationFailed
+from consent_service.notices.service import resolve
+from tests.builders import make_notice, make_purpose
+
+
+def changed(path: str, value: Any = None) -> dict[str, Any]:  # noqa: ANN401
+    """Return a notice with one thing changed, or taken out if no value is given."""
+    notice = copy.deepcopy(make_notice())
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    at: Any = notice
+    for part in parents:
+        at = at[part]
+    if value is None:
+        del at[last]
+    else:
+        at[last] = value
+    return notice
+
+
+def problems(document: object) -> Any:  # noqa: ANN401
+    """Return what is wrong with a notice."""
+    with pytest.raises(ValidationFailed) as caught:
+        resolve(document)
+    return caught.value.fields
+
+
+COOKIE = "purposes.2.services.0.cookies.0"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "controller",
+        "controller.name",
+        "dpo",
+        "dpo.name",
+        "dpo.email",
+        "dpo.address",
+        "policy",
+        "policy.version",
+        "policy.url",
+        "policy.material",
+        "languages",
+        "purposes",
+        "purposes.0.key",
+        "purposes.0.category",
+        "purposes.0.texts",
+        "purposes.0.texts.en.name",
+        "purposes.0.texts.sw.description",
+        "purposes.2.services.0.key",
+        "purposes.2.services.0.name",
+        "purposes.2.services.0.provider",
+        f"{COOKIE}.name",
+        f"{COOKIE}.party",
+        f"{COOKIE}.duration",
+        f"{COOKIE}.description",
+    ],
+)
+def test_what_is_missing_is_named_by_its_path(path: str) -> None:
+    found = problems(changed(path))
+    for part in path.split("."):
+        # marshmallow puts the values of a mapping under "value".
+        found = found.get("value", found) if isinstance(found, dict) else found
+        found = found[int(part) if part.isdigit() else part]
+    assert found
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("dpo.email", "nobody"),
+        ("dpo.name", ""),
+        ("controller.name", "x" * 201),
+        ("policy.url", "example.com/privacy"),
+        ("policy.url", "javascript:alert(1)"),
+        ("policy.url", "https://["),
+        ("policy.material", "perhaps"),
+        ("languages", []),
+        ("languages", ["English"]),
+        ("languages", ["../../demo/notice"]),
+        ("purposes", []),
+        ("purposes.0.key", "Session"),
+        ("purposes.0.key", "1st"),
+        ("purposes.0.key", "session\n"),
+        ("purposes.0.key", "a~b"),
+        ("purposes.0.key", "x" * 41),
+        ("purposes.0.category", "necessary"),
+        ("purposes.2.services.0.key", "page views"),
+        ("purposes.2.services.0.loader", "http://app.example.com/a.js"),
+        ("purposes.2.services.0.loader", "//evil.example/a.js"),
+        ("purposes.2.services.0.loader", "/\\evil.example/a.js"),
+        ("purposes.2.services.0.loader", "/\t/evil.example/a.js"),
+        ("purposes.2.services.0.loader", "a.js"),
+        ("purposes.2.services.0.loader", "javascript:alert(1)"),
+        ("purposes.2.services.0.loader", "https://a.example/\r\nSet-Cookie: a=b"),
+        ("purposes.2.services.0.loader", "https://a.example/ъ.js"),
+        ("purposes.2.services.0.loader", "https://["),
+        ("purposes.2.services.0.hosts", [""]),
+        (f"{COOKIE}.name", "a b"),
+        (f"{COOKIE}.name", "a;b"),
+        (f"{COOKIE}.name", "a*b"),
+        (f"{COOKIE}.name", "a\n"),
+        (f"{COOKIE}.party", "second"),
+        ("texts", {"en": {"titel": "Typing error"}}),
+        ("texts", {"de": {"title": "Nicht gezeigt"}}),
+        ("texts", {"en": {"title": ""}}),
+        ("theme", {"accent": "green"}),
+        ("theme", {"accent": "#0b6e4f\n"}),
+        ("theme", {"accent": "#0b6e4f; display: none"}),
+        ("theme", {"position": "left"}),
+        ("theme", {"reject_colour": "#ffffff"}),
+        ("subtitle", "not a member"),
+    ],
+)
+def test_what_is_not_right_is_refused(path: str, value: object) -> None:
+    found = problems(changed(path, value))
+    first = path.split(".", maxsplit=1)[0]
+    assert set(found) == {first}
+
+
+@pytest.mark.parametrize("document", [None, [], "notice", 7, {}])
+def test_a_notice_is_an_object_with_all_its_members(document: object) -> None:
+    assert problems(document)
+
+
+@pytest.mark.parametrize("language", ["en", "sw"])
+def test_every_text_is_there_in_every_language(language: str) -> None:
+    for path in ("purposes.1.texts", f"{COOKIE}.duration", f"{COOKIE}.description"):
+        found = problems(changed(f"{path}.{language}"))
+        assert language in str(found["purposes"])
+
+
+@pytest.mark.parametrize("what", ["purpose", "service"])
+def test_keys_stand_once(what: str) -> None:
+    purposes = make_notice()["purposes"]
+    if what == "purpose":
+        purposes.append(make_purpose("analytics", "marketing"))
+    else:
+        services = purposes[2]["services"]
+        purposes.append(make_purpose("ads", "marketing", services=services))
+    assert what in str(problems(make_notice(purposes=purposes)))
+
+
+@pytest.mark.parametrize(
+    "loader", ["https://cdn.example/a.js?v=1&b=%20", "/demo/analytics.js", "/a"]
+)
+def test_a_loader_is_a_web_address_or_a_path(loader: str) -> None:
+    resolved = resolve(changed("purposes.2.services.0.loader", loader))
+    assert resolved["purposes"][2]["services"][0]["loader"] == loader
+
+
+@given(st.text(max_size=20))
+def test_a_loader_never_leads_a_browser_elsewhere(text: str) -> None:
+    try:
+        resolve(changed("purposes.2.services.0.loader", f"/{text}"))
+    except ValidationFailed:
+        return
+    # What browsers take out before they read an address, or read as a slash (WHATWG URL).
+    seen = "".join(c for c in f"/{text}" if c not in "\t\r\n").replace("\\", "/")
+    assert not seen.startswith("//")
+    assert seen.isascii()
