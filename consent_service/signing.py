@@ -124,13 +124,16 @@ class Keyring:
 
     def signer(self, salt: str) -> Signer:
         """Return the signer for one use; ``salt`` keeps uses apart."""
-        signer = self._signers.get(salt)
+        # A refresh in between puts another dictionary here; what is made from the keys before it
+        # must not get into that.
+        signers = self._signers
+        signer = signers.get(salt)
         if signer is None:
             keys = _signing_order(self._keys["token"])
             signer = CompactSigner(
                 [hmac.digest(key.secret, salt.encode(), "sha256") for key in keys]
             )
-            self._signers[salt] = signer
+            signers[salt] = signer
         return signer
 
     def sign(self, message: bytes) -> Signature:

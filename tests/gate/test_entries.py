@@ -152,7 +152,11 @@ def house(
             fresh = stack.enter_context(databases.fresh(template))
             url = fresh.render_as_string(hide_password=False)
         house = build_house(url, folder)
-        stack.callback(house.service.built.database.close)
+        built = house.service.built
+        stack.callback(built.database.close)
+        # As in production: a service that hears nothing denies.
+        built.followers.start()
+        stack.callback(built.followers.stop)
         yield house
 
 
@@ -256,8 +260,6 @@ def unrenewed(response: TestResponse) -> set[tuple[str, str]]:
 
 @given(asked=questions)
 def test_every_entry_gives_the_answer_of_the_contract(house: House, asked: Asked) -> None:
-    # Nothing follows in the background.
-    house.service.built.followers.refresh()
     claims = asked.claims(house)
     token = house.signed(claims) if claims else None
     if token and asked.forged:

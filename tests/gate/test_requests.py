@@ -2,39 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
-from tests.builders import ORIGIN, Service, make_service
+from tests.builders import ORIGIN, Service
 
 GATE = "/v1/gate?site=site_test&purpose=analytics"
 COOKIE = "cookie_consent_test"
-
-
-@pytest.fixture(scope="module")
-def service(sqlite_copy: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service whose visitors may object, so that a token that gets lost would be a grant."""
-    made = make_service(sqlite_copy, tmp_path_factory.mktemp("requests"))
-    made.add_site("site_object", regime_overrides={"*": "opt_out"})
-    yield made
-    made.built.database.close()
-
-
-@pytest.fixture(scope="module")
-def flask(service: Service) -> Client:
-    """The service without the layer in front of Flask."""
-    return Client(service.built.flask, use_cookies=False)
-
-
-@pytest.fixture(autouse=True)
-def heard(service: Service) -> None:
-    """Follow once: nothing does in the background."""
-    service.built.followers.refresh()
 
 
 def reason(response: TestResponse) -> str:
@@ -68,9 +44,9 @@ def reason(response: TestResponse) -> str:
 )
 @pytest.mark.parametrize("entry", ["", "/auth"])
 def test_a_question_put_badly_is_an_error(  # noqa: PLR0913
-    service: Service, flask: Client, entry: str, query: str, status: int, code: str
+    shared: Service, behind: Client, entry: str, query: str, status: int, code: str
 ) -> None:
-    for client in (service.client, flask):
+    for client in (shared.client, behind):
         response = client.get(f"/v1/gate{entry}?{query}")
         assert (response.status_code, response.get_json()["error"]["code"]) == (status, code)
 
@@ -85,8 +61,8 @@ def test_a_question_put_badly_is_an_error(  # noqa: PLR0913
         "site=site_test&" + "purpose=analytics&" * 3000,
     ],
 )
-def test_a_question_put_oddly_is_answered(service: Service, flask: Client, query: str) -> None:
-    for client in (service.client, flask):
+def test_a_question_put_oddly_is_answered(shared: Service, behind: Client, query: str) -> None:
+    for client in (shared.client, behind):
         response = client.get(f"/v1/gate?{query}")
         assert list(response.get_json()["decisions"]) == ["analytics"]
         assert reason(response) == "no_choice"
@@ -103,24 +79,23 @@ pieces = st.sampled_from(
 
 @given(parts=st.lists(pieces, max_size=12), entry=st.sampled_from(["", "/auth", "/script"]))
 def test_flask_reads_a_query_as_the_layer_in_front_does(
-    service: Service, flask: Client, parts: list[str], entry: str
+    shared: Service, behind: Client, parts: list[str], entry: str
 ) -> None:
-    service.built.followers.refresh()
     # The environment holds bytes as ISO 8859-1 (PEP 3333).
     query = {"QUERY_STRING": "".join(parts).encode().decode("latin-1")}
-    front, behind = (
+    front, back = (
         client.get(f"/v1/gate{entry}", environ_overrides=query)
-        for client in (service.client, flask)
+        for client in (shared.client, behind)
     )
-    assert (front.status, front.data) == (behind.status, behind.data)
+    assert (front.status, front.data) == (back.status, back.data)
 
 
 # Tokens in headers and cookies
 
 
-def test_the_header_outranks_the_cookie(service: Service, flask: Client) -> None:
-    grant, refusal = service.token(analytics=True), service.token(analytics=False)
-    for client in (service.client, flask):
+def test_the_header_outranks_the_cookie(shared: Service, behind: Client) -> None:
+    grant, refusal = shared.token(analytics=True), shared.token(analytics=False)
+    for client in (shared.client, behind):
         for header, cookie, expected in (
             (grant, refusal, "granted"),
             (refusal, grant, "refused"),
@@ -158,16 +133,16 @@ def test_the_header_outranks_the_cookie(service: Service, flask: Client) -> None
     ],
 )
 def test_the_token_is_found_among_the_cookies(
-    service: Service, flask: Client, cookies: str, expected: str
+    shared: Service, behind: Client, cookies: str, expected: str
 ) -> None:
     tokens = {
-        name: service.choose(
+        name: shared.choose(
             {"analytics": granted, "preferences": False}, site_key="site_object"
         ).get_json()["token"]
         for name, granted in (("grant", True), ("refusal", False))
     }
     header = cookies.format(name="cookie_consent_object", **tokens)
-    for client in (service.client, flask):
+    for client in (shared.client, behind):
         response = client.get(
             GATE.replace("site_test", "site_object"), environ_overrides={"HTTP_COOKIE": header}
         )
@@ -177,12 +152,12 @@ def test_the_token_is_found_among_the_cookies(
 @pytest.mark.parametrize("header", ["HTTP_COOKIE", "HTTP_X_CONSENT_TOKEN"])
 @pytest.mark.parametrize("entry", ["", "/auth", "/script"])
 def test_a_header_that_came_and_cannot_be_read_denies(
-    service: Service, flask: Client, header: str, entry: str
+    shared: Service, behind: Client, header: str, entry: str
 ) -> None:
     """The server leaves a header with a byte beyond ASCII empty; a refusal may have been in it."""
     query = {"site": "site_object", "purpose": "analytics", "service": "pageviews"}
     unreadable = {header: ""}
-    for client in (service.client, flask):
+    for client in (shared.client, behind):
         response = client.get(f"/v1/gate{entry}", query_string=query, environ_overrides=unreadable)
         assert "invalid_token" in response.get_data(as_text=True) + str(response.headers)
         assert response.status_code == (403 if entry == "/auth" else 200)
@@ -195,27 +170,25 @@ cookie_pieces = st.sampled_from(
 
 @given(parts=st.lists(cookie_pieces, max_size=10))
 def test_flask_reads_cookies_as_the_layer_in_front_does(
-    service: Service, flask: Client, parts: list[str]
+    shared: Service, behind: Client, parts: list[str]
 ) -> None:
-    service.built.followers.refresh()
     header = "".join(parts).replace("{token}", "1~site_test~forged.mac")
-    front, behind = (
+    front, back = (
         reason(client.get(GATE, environ_overrides={"HTTP_COOKIE": header}))
-        for client in (service.client, flask)
+        for client in (shared.client, behind)
     )
-    assert front == behind
+    assert front == back
 
 
 # Methods and CORS
 
 
 @pytest.mark.parametrize("entry", ["", "/auth", "/script"])
-def test_head_says_what_get_says_without_the_body(service: Service, entry: str) -> None:
+def test_head_says_what_get_says_without_the_body(shared: Service, entry: str) -> None:
     query = {"site": "site_test", "purpose": "analytics", "service": "pageviews"}
     address = f"/v1/gate{entry}"
     got, head = (
-        service.client.open(address, method=method, query_string=query)
-        for method in ("GET", "HEAD")
+        shared.client.open(address, method=method, query_string=query) for method in ("GET", "HEAD")
     )
     assert (head.status, head.data) == (got.status, b"")
     assert head.headers.get("X-Consent-Reason") == got.headers.get("X-Consent-Reason")
@@ -223,10 +196,10 @@ def test_head_says_what_get_says_without_the_body(service: Service, entry: str) 
 
 @pytest.mark.parametrize("entry", ["", "/auth", "/script"])
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_the_gate_is_only_asked_with_get(service: Service, entry: str, method: str) -> None:
-    token = service.token()
+def test_the_gate_is_only_asked_with_get(shared: Service, entry: str, method: str) -> None:
+    token = shared.token()
     query = {"site": "site_test", "purpose": "analytics", "service": "pageviews"}
-    response = service.client.open(
+    response = shared.client.open(
         f"/v1/gate{entry}",
         method=method,
         query_string=query,
@@ -238,15 +211,15 @@ def test_the_gate_is_only_asked_with_get(service: Service, entry: str, method: s
 
 
 @pytest.mark.parametrize("path", ["/v1/gate/", "/v1/gates", "/v1/gate/auth/", "/v1/gate/x"])
-def test_only_its_own_addresses_are_the_gate(service: Service, path: str) -> None:
-    response = service.client.get(f"{path}?site=site_test&purpose=session")
+def test_only_its_own_addresses_are_the_gate(shared: Service, path: str) -> None:
+    response = shared.client.get(f"{path}?site=site_test&purpose=session")
     assert response.status_code == 404
 
 
 def test_pages_of_the_site_may_read_the_answer_and_a_new_token(
-    service: Service, flask: Client
+    shared: Service, behind: Client
 ) -> None:
-    for client in (service.client, flask):
+    for client in (shared.client, behind):
         headers = client.get(GATE, headers={"Origin": ORIGIN}).headers
         assert headers["Access-Control-Allow-Origin"] == ORIGIN
         assert headers["Access-Control-Allow-Credentials"] == "true"
@@ -254,28 +227,28 @@ def test_pages_of_the_site_may_read_the_answer_and_a_new_token(
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "", f"{ORIGIN}.evil.example"])
-def test_pages_of_others_may_not(service: Service, flask: Client, origin: str) -> None:
-    for client in (service.client, flask):
+def test_pages_of_others_may_not(shared: Service, behind: Client, origin: str) -> None:
+    for client in (shared.client, behind):
         headers = client.get(GATE, headers={"Origin": origin}).headers
         assert "Access-Control-Allow-Origin" not in headers
 
 
-def test_browsers_are_told_beforehand_which_headers_they_may_send(service: Service) -> None:
+def test_browsers_are_told_beforehand_which_headers_they_may_send(shared: Service) -> None:
     asked = {
         "Origin": ORIGIN,
         "Access-Control-Request-Method": "GET",
         "Access-Control-Request-Headers": "x-consent-token",
     }
-    response = service.client.options(GATE, headers=asked)
+    response = shared.client.options(GATE, headers=asked)
     assert response.status_code == 200
     assert "X-Consent-Token" in response.headers["Access-Control-Allow-Headers"]
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
 
 
-def test_nobody_keeps_an_answer_that_depends_on_the_visitor(service: Service) -> None:
+def test_nobody_keeps_an_answer_that_depends_on_the_visitor(shared: Service) -> None:
     for entry in ("", "/auth", "/script"):
         query = {"site": "site_test", "purpose": "analytics", "service": "pageviews"}
-        headers = service.client.get(f"/v1/gate{entry}", query_string=query).headers
+        headers = shared.client.get(f"/v1/gate{entry}", query_string=query).headers
         assert headers["Cache-Control"] == "no-store"
         assert {name.strip() for name in headers["Vary"].split(",")} >= {
             "Cookie",
@@ -304,10 +277,10 @@ def test_nobody_keeps_an_answer_that_depends_on_the_visitor(service: Service) ->
     ],
 )
 def test_the_script_entry_sends_nobody_to_an_address_from_the_question(
-    service: Service, flask: Client, name: str
+    shared: Service, behind: Client, name: str
 ) -> None:
-    token = service.token()
-    for client in (service.client, flask):
+    token = shared.token()
+    for client in (shared.client, behind):
         response = client.get(
             "/v1/gate/script",
             query_string={"site": "site_test", "service": name, "url": name, "loader": name},
@@ -318,27 +291,17 @@ def test_the_script_entry_sends_nobody_to_an_address_from_the_question(
 
 
 def test_further_members_of_the_question_do_not_change_where_the_script_is(
-    service: Service,
+    shared: Service,
 ) -> None:
-    response = service.client.get(
+    response = shared.client.get(
         "/v1/gate/script?site=site_test&service=pageviews&service=https://evil.example/x.js"
         "&loader=https://evil.example/x.js&purpose=session",
-        headers={"X-Consent-Token": service.token()},
+        headers={"X-Consent-Token": shared.token()},
     )
     assert response.status_code == 302
     assert response.headers["Location"] == "https://app.example.com/analytics.js"
 
 
-def test_asking_about_an_essential_purpose_as_well_loads_no_script(service: Service) -> None:
-    response = service.client.get(
-        "/v1/gate/script?site=site_test&service=pageviews&purpose=session"
-    )
+def test_asking_about_an_essential_purpose_as_well_loads_no_script(shared: Service) -> None:
+    response = shared.client.get("/v1/gate/script?site=site_test&service=pageviews&purpose=session")
     assert (response.status_code, response.data) == (200, b"/* not loaded: no_choice */\n")
-
-
-@pytest.fixture(scope="module")
-def sqlite_copy(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A migrated SQLite database for all tests of this file."""
-    path = tmp_path_factory.mktemp("database") / "consent.db"
-    path.write_bytes(sqlite_template.read_bytes())
-    return f"sqlite:///{path}"
