@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from sqlalchemy import Connection, Row, insert, select, update
@@ -16,6 +15,8 @@ from consent_service import clock
 from consent_service.db import Database, Follower, database_ms
 from consent_service.errors import NotFound, Unavailable, UnknownSite, ValidationFailed
 from consent_service.tenants.models import SiteRow, TenantRow
+
+_LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,14 @@ class Site:
 def create_tenant(database: Database, slug: str, name: str) -> Tenant:
     """Make a tenant.
 
-    :raises ValidationFailed: when the slug is taken or not lower-case letters, digits and hyphens
+    :raises ValidationFailed: when the slug is taken or not lower-case letters, digits and hyphens,
+        or the name is empty or too long
     """
+    problems = _name_problems(name)
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", slug):
-        raise ValidationFailed(
-            fields={"slug": ["Use lower-case letters, digits and hyphens, up to 63."]}
-        )
+        problems["slug"] = ["Use lower-case letters, digits and hyphens, up to 63."]
+    if problems:
+        raise ValidationFailed(fields=problems)
     tenant = Tenant(clock.new_id(), slug, name)
     row = {"id": tenant.id, "slug": slug, "name": name, "created_at": clock.now()}
     try:
@@ -90,9 +93,11 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
     :param origins: pages' origins as browsers send them, e.g. ``https://app.example.com``
     :param cookie_domain: parent domain that the site's subdomains share, or None for one host
     :param regime_overrides: the site's own regime by region code
-    :raises ValidationFailed: when an origin, the domain or the key is not right
+    :raises ValidationFailed: when the name, an origin, the domain or the key is not right
     """
-    _check_site(origins, cookie_domain, site_key)
+    problems = {**_name_problems(name), **_site_problems(origins, cookie_domain, site_key)}
+    if problems:
+        raise ValidationFailed(fields=problems)
     site = Site(
         id=clock.new_id(),
         tenant_id=tenant.id,
@@ -123,7 +128,9 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
 
 def set_origins(database: Database, site: Site, origins: Sequence[str]) -> None:
     """Replace the allowed origins of a site. Raises ValidationFailed when one is not right."""
-    _check_site(origins, site.cookie_domain, None)
+    problems = _site_problems(origins)
+    if problems:
+        raise ValidationFailed(fields=problems)
     with database.transaction() as connection:
         connection.execute(
             update(SiteRow)
@@ -143,7 +150,15 @@ def find_site(database: Database, site_key: str) -> Site:
     return _site(row)
 
 
-def _check_site(origins: Sequence[str], cookie_domain: str | None, site_key: str | None) -> None:
+def _name_problems(name: str) -> dict[str, list[str]]:
+    if 1 <= len(name) <= _LONGEST_NAME:
+        return {}
+    return {"name": [f"Give a name of at most {_LONGEST_NAME} characters."]}
+
+
+def _site_problems(
+    origins: Sequence[str], cookie_domain: str | None = None, site_key: str | None = None
+) -> dict[str, list[str]]:
     problems: dict[str, list[str]] = {}
     wrong = [origin for origin in origins if not _is_origin(origin)]
     if wrong or not origins:
@@ -151,24 +166,19 @@ def _check_site(origins: Sequence[str], cookie_domain: str | None, site_key: str
             f"{origin!r} is not an origin; write it like https://app.example.com."
             for origin in wrong
         ] or ["Name at least one origin."]
-    if cookie_domain is not None and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", cookie_domain):
+    if cookie_domain is not None and not re.fullmatch(
+        r"(?=.{,253}\Z)[a-z0-9-]+(\.[a-z0-9-]+)+", cookie_domain
+    ):
         problems["cookie_domain"] = ["Write it like example.com: lower case, without a dot before."]
     if site_key is not None and not re.fullmatch(r"site_[A-Za-z0-9_-]{1,59}", site_key):
         problems["site_key"] = ["A key is site_ and letters, digits, hyphens or underscores."]
-    if problems:
-        raise ValidationFailed(fields=problems)
+    return problems
 
 
 def _is_origin(text: str) -> bool:
     """Say whether the text is an origin as browsers write it (RFC 6454, section 6.2)."""
-    parts = urlsplit(text)
-    return (
-        parts.scheme in {"https", "http"}
-        and bool(parts.hostname)
-        and text == f"{parts.scheme}://{parts.netloc}"
-        and "@" not in text
-        and text == text.lower()
-    )
+    found = re.fullmatch(r"(https?)://(?:[a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[1-9][0-9]{0,4})?", text)
+    return found is not None and found[2] != {"http": ":80", "https": ":443"}[found[1]]
 
 
 def _site(row: Row[tuple[object, ...]]) -> Site:
