@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,8 @@ from consent_service.regions.rules import Rule
 
 #: The category that cannot be refused and is never asked.
 ESSENTIAL = "essential"
+
+_PLACEHOLDER = re.compile(r"\{(?:controller|purposes|days)\}")
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,6 @@ def _texts(
     }
     texts = dict(content["texts"][language])
     for key in ("body", "preferences_body"):
-        for placeholder, value in said.items():
-            texts[key] = texts[key].replace(placeholder, value)
+        # In one pass: a name that looks like a placeholder is only a name.
+        texts[key] = _PLACEHOLDER.sub(lambda found: said[found[0]], texts[key])
     return texts

@@ -1,0 +1,172 @@
+"""What the widget is told, and in which words."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from consent_service.notices.configuration import Loader, Notice, configuration
+from consent_service.notices.service import resolve
+from consent_service.regions.rules import Rule
+from tests.builders import make_notice
+
+RULE = Rule("TZ", "opt_in", "voluntary", "optional", 180, 365, "2026-01-01")
+DEFAULTS = {
+    language: json.loads(
+        (resources.files("consent_service.notices") / "texts" / f"{language}.json").read_bytes()
+    )
+    for language in ("en", "sw")
+}
+
+
+def a_notice(**changes: Any) -> Notice:  # noqa: ANN401
+    return Notice(UUID(int=0), 3, 2, "sha256:00", resolve(make_notice(**changes)))
+
+
+def shown(notice: Notice, language: str = "en", rule: Rule = RULE, *, gpc: bool = False) -> Any:  # noqa: ANN401
+    return configuration(
+        notice,
+        site_key="site_test",
+        cookie="cookie_consent_test",
+        language=language,
+        rule=rule,
+        gpc=gpc,
+    )
+
+
+def test_the_widget_is_told_all_it_needs_in_one_language() -> None:
+    found = shown(a_notice(theme={"accent": "#0b6e4f"}), "sw")
+    texts = found.pop("texts")
+    assert found == {
+        "site": "site_test",
+        "notice_version": 3,
+        "notice_hash": "sha256:00",
+        "material_version": 2,
+        "policy": {"version": "2026-03", "url": "https://example.com/privacy"},
+        "regime": "opt_in",
+        "language": "sw",
+        "direction": "ltr",
+        "languages": [{"code": "en", "name": "English"}, {"code": "sw", "name": "Kiswahili"}],
+        "purposes": {
+            "essential": [
+                {
+                    "key": "session",
+                    "category": "essential",
+                    "name": "session kwa Kiswahili",
+                    "description": "Kazi ya session.",
+                    "services": [],
+                }
+            ],
+            "optional": [
+                {
+                    "key": "preferences",
+                    "category": "preferences",
+                    "name": "preferences kwa Kiswahili",
+                    "description": "Kazi ya preferences.",
+                    "services": [],
+                },
+                {
+                    "key": "analytics",
+                    "category": "analytics",
+                    "name": "analytics kwa Kiswahili",
+                    "description": "Kazi ya analytics.",
+                    "services": [
+                        {
+                            "key": "pageviews",
+                            "name": "Page views",
+                            "provider": "Example Ltd",
+                            "cookies": [
+                                {
+                                    "name": "pv_*",
+                                    "party": "first",
+                                    "duration": "miezi 13",
+                                    "description": "Huhesabu.",
+                                }
+                            ],
+                        }
+                    ],
+                },
+            ],
+        },
+        "gpc": {"detected": False, "display": "optional", "overridable": True},
+        "remember_days": 180,
+        "reask_days": 365,
+        "controller": {"name": "Example Ltd"},
+        "dpo": make_notice()["dpo"],
+        "theme": {"accent": "#0b6e4f"},
+        "cookie": "cookie_consent_test",
+    }
+    assert set(texts) == set(DEFAULTS["sw"]["texts"])
+    assert texts["accept_all"] == DEFAULTS["sw"]["texts"]["accept_all"]
+
+
+@pytest.mark.parametrize("language", ["en", "sw"])
+def test_the_texts_say_who_for_what_and_for_how_long(language: str) -> None:
+    texts = shown(a_notice(), language)["texts"]
+    names = [p["name"] for p in shown(a_notice(), language)["purposes"]["optional"]]
+    for said in ("Example Ltd", ", ".join(names), "180"):
+        assert said in texts["body"]
+    for said in ("Example Ltd", "180"):
+        assert said in texts["preferences_body"]
+    for key in ("body", "preferences_body"):
+        assert "{" not in texts[key]
+
+
+def test_what_only_the_widget_knows_is_left_for_it() -> None:
+    for language in ("en", "sw"):
+        assert "{name}" in shown(a_notice(), language)["texts"]["allow"]
+
+
+def test_the_texts_of_all_languages_are_complete_and_say_the_same_things() -> None:
+    english, swahili = (DEFAULTS[language]["texts"] for language in ("en", "sw"))
+    assert set(english) == set(swahili)
+    for key, text in english.items():
+        assert swahili[key]
+        assert swahili[key] != text
+        for placeholder in ("{controller}", "{purposes}", "{days}", "{name}"):
+            assert (placeholder in text) == (placeholder in swahili[key]), key
+
+
+def test_a_site_can_say_it_in_its_own_words() -> None:
+    texts = {"en": {"title": "Cookies at {controller}", "body": "{purposes}, {days} days"}}
+    said = shown(a_notice(texts=texts))["texts"]
+    # Only the two bodies are filled in.
+    assert said["title"] == "Cookies at {controller}"
+    assert said["body"] == "preferences in English, analytics in English, 180 days"
+    assert said["save"] == DEFAULTS["en"]["texts"]["save"]
+
+
+def test_a_name_with_a_placeholder_in_it_is_only_a_name() -> None:
+    texts = {"en": {"body": "{controller}: {days}"}}
+    found = shown(a_notice(controller={"name": "{days} Ltd"}, texts=texts))
+    assert found["texts"]["body"] == "{days} Ltd: 180"
+
+
+@pytest.mark.parametrize(
+    ("duty", "display", "expected"),
+    [
+        ("required", "required", {"detected": True, "display": "required", "overridable": False}),
+        ("voluntary", "optional", {"detected": True, "display": "optional", "overridable": True}),
+    ],
+)
+def test_the_widget_is_told_what_the_privacy_signal_means_here(
+    duty: str, display: str, expected: dict[str, object]
+) -> None:
+    rule = Rule("US", "opt_out", duty, display, 365, 365, "2026-01-01")
+    found = shown(a_notice(), rule=rule, gpc=True)
+    assert found["gpc"] == expected
+    assert found["regime"] == "opt_out"
+
+
+def test_only_services_with_a_script_of_their_own_have_a_loader() -> None:
+    notice = a_notice()
+    assert notice.loaders == {
+        "pageviews": Loader("analytics", "https://app.example.com/analytics.js")
+    }
+    assert notice.optional == ["preferences", "analytics"]
+    assert notice.languages == ["en", "sw"]
+    assert "loader" not in str(shown(notice))
