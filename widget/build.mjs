@@ -76,7 +76,11 @@ await write("embed/static/widget.js", widget);
 await Promise.all(COPIES.map(([from, to]) => copy(from, to)));
 
 const { sizeBudget } = JSON.parse(await readFile(path.join(here, "package.json"), "utf8"));
-const sizes = { raw: widget.length, gzip: gzipSync(widget, { level: 9 }).length, brotli: brotliCompressSync(widget).length };
+const sizes = {
+  raw: widget.length,
+  gzip: gzipSync(widget, { level: 9 }).length,
+  brotli: brotliCompressSync(widget).length,
+};
 console.log(`widget.js: ${sizes.raw} bytes, gzip ${sizes.gzip}, brotli ${sizes.brotli} (budget ${sizeBudget.brotli})`);
 if (sizes.brotli > sizeBudget.brotli) {
   console.error(`widget.js is ${sizes.brotli - sizeBudget.brotli} bytes over its budget`);

@@ -12,7 +12,8 @@ export interface Configuration {
   purposes: { essential: Purpose[]; optional: Purpose[] };
   texts: Texts;
   gpc: { detected: boolean; overridable: boolean };
-  dpo: { name?: string; email?: string; address?: string };
+  dpo: { name: string; email: string; address: string };
+  /** `accent` is written `#rrggbb`. */
   theme: { accent?: string; position?: "bottom" | "top" | "centre" };
   /** Name of the token cookie; the readable one is this and `_choices`. */
   cookie: string;
@@ -87,8 +88,9 @@ export let { texts, purposes } = config;
 
 /** Takes another configuration of the same site into use. */
 export function useConfig(next: Configuration): void {
-  config = next;
+  // First what fails on an answer that is no configuration.
   ({ texts, purposes } = next);
+  config = next;
 }
 
 /** Keys of the purposes the visitor decides about. */

@@ -30,7 +30,9 @@ export function attempt<Result>(action: () => Result): Result | undefined {
  * opens the preferences: it never falls back to the body.
  */
 export function focusOn(...wanted: (Element | null)[]): void {
-  const fallbacks = ["main,[role=main]", "h1,h2,h3", "#csvc-reopen"].map((selector) => document.querySelector(selector));
+  const fallbacks = ["main,[role=main]", "h1,h2,h3", "#csvc-reopen"].map((selector) =>
+    document.querySelector(selector),
+  );
   for (const element of [...wanted, ...fallbacks] as (HTMLElement | null)[]) {
     if (!element || element === document.body) continue;
     // Lets it take the focus by script without making it a stop of the Tab key.

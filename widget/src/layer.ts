@@ -34,7 +34,7 @@ function languageSwitch(): Child {
 /** The link to the policy; a configuration cannot make it run a script. */
 function policyLink(): Child {
   const { url } = config.policy;
-  return /^(https?:|\/)/.test(url) && el("a", { href: url }, texts.policy_link);
+  return /^http/.test(url) && el("a", { href: url }, texts.policy_link);
 }
 
 /** The part of a layer that scrolls: its title and what it says. */

@@ -44,14 +44,20 @@ function essentialItem(purpose: Purpose): HTMLElement {
 function optionalItem(purpose: Purpose, allowed?: boolean): HTMLElement {
   const { name, key, category } = purpose;
   const label = texts.allow.replace("{name}", () => name);
-  const box = { type: "checkbox", "aria-label": label, "data-purpose": key, "data-category": category, checked: allowed };
+  const box = {
+    type: "checkbox",
+    "aria-label": label,
+    "data-purpose": key,
+    "data-category": category,
+    checked: allowed,
+  };
   return purposeItem(purpose, el("label", {}, name, el("input", box)));
 }
 
 /** Whom to ask. */
 function contact(): HTMLElement {
   const { name, email, address } = config.dpo;
-  const lines = [name, email && el("a", { href: `mailto:${email}` }, email), address];
+  const lines = [name, el("a", { href: `mailto:${email}` }, email), address];
   return el("article", {}, el("h4", {}, texts.contact), ...lines.map((line) => el("p", {}, line)));
 }
 

@@ -11,6 +11,8 @@ import { textOn } from "./styles";
 /** What stands on the page: always exactly one of these. */
 export type Layer = "banner" | "preferences" | "reopen";
 
+/** A screen reader has to have met the empty line before the words come. */
+const ANNOUNCE_DELAY = 100;
 /** How long a status stays readable. */
 const STATUS_TIME = 6000;
 
@@ -32,12 +34,11 @@ function build(next: Layer, choices?: Choices): HTMLElement {
 
 function applyTheme(): void {
   const { language, direction, theme } = config;
-  const text = textOn(theme.accent);
   root.lang = language;
   root.dir = direction;
-  if (text) {
-    root.style.setProperty("--csvc-accent", theme.accent!);
-    root.style.setProperty("--csvc-on-accent", text);
+  if (theme.accent) {
+    root.style.setProperty("--csvc-accent", theme.accent);
+    root.style.setProperty("--csvc-on-accent", textOn(theme.accent));
   }
 }
 
@@ -52,9 +53,9 @@ export function draw(next: Layer, choices = standing()): void {
   drawn?.remove();
   drawn = build(next, choices);
   layer = next;
+  // The keyboard meets what waits for an answer first, and what merely stays last.
+  document.body[next === "banner" ? "prepend" : "append"](root);
   root.prepend(drawn);
-  // First in the page, so that it is also first for the keyboard.
-  if (!root.isConnected) document.body.prepend(root);
   if (isOutdated()) say(texts.notice_changed);
   if (next === "preferences") {
     (drawn as HTMLDialogElement).showModal();
@@ -69,10 +70,12 @@ export function setBusy(busy: boolean): void {
 }
 
 /** Says that something is done, without taking the focus. */
-export function status(text: string): void {
+export function status(text: string, delay = ANNOUNCE_DELAY): void {
   clearTimeout(statusTimer);
-  statusLine.textContent = text;
-  if (text) statusTimer = window.setTimeout(status, STATUS_TIME, "");
+  statusTimer = window.setTimeout(() => {
+    statusLine.textContent = text;
+    if (text) status("", STATUS_TIME);
+  }, delay);
 }
 
 /** Says something beside the buttons; `alert` where it answers what the visitor just did. */

@@ -13,7 +13,7 @@ import { keep, standing } from "./store";
 import { addStyles } from "./styles";
 import { draw, layer, root, say, setBusy, status } from "./view";
 
-let saving = false;
+let saving: Promise<void> | undefined;
 let opener: Element | null = null;
 
 /** Shows what stands on the page while nobody is in the preference centre. */
@@ -29,7 +29,7 @@ function returnFocus(): void {
 
 /** Opens the preference centre. */
 export function open(from: Element | null = document.activeElement): void {
-  if (layer === "preferences") return;
+  if (layer === "preferences" || !document.body) return;
   opener = from;
   draw("preferences");
 }
@@ -42,7 +42,7 @@ function close(): void {
 }
 
 async function switchLanguage(code: string): Promise<void> {
-  await fetchConfig(code).then(useConfig).catch(failed);
+  await fetchConfig(code).then(useConfig, failed);
   draw(layer!, tickedChoices(root));
   focusOn(root.querySelector("select"));
 }
@@ -74,10 +74,7 @@ function all(allowed: boolean): Choices {
   return Object.fromEntries(optionalKeys().map((key) => [key, allowed]));
 }
 
-/** Records a decision; where that fails, says so and grants nothing. Never rejects. */
-export async function decide(action: Action): Promise<void> {
-  if (saving) return;
-  saving = true;
+async function save(action: Action): Promise<void> {
   const choices = action === "save" ? tickedChoices(root) : all(action === "accept_all");
   bar(choices);
   setBusy(true);
@@ -87,8 +84,19 @@ export async function decide(action: Action): Promise<void> {
     say(texts.error, "alert");
     failed(error);
   }
-  saving = false;
   setBusy(false);
+}
+
+/** Records a decision; where that fails, says so and grants nothing. Never rejects. */
+export async function decide(action: Action): Promise<void> {
+  if (saving) {
+    // A second press is one too many, but a withdrawal is always heard.
+    if (action !== "withdraw") return;
+    await saving;
+  }
+  saving = save(action);
+  await saving;
+  saving = undefined;
 }
 
 function listen(): void {
@@ -101,7 +109,7 @@ function listen(): void {
   };
   root.onchange = ({ target }) => {
     const { id, value } = target as HTMLSelectElement;
-    if (id === "csvc-language") void switchLanguage(value);
+    if (id === "csvc-language") switchLanguage(value).catch(failed);
   };
   // Escape. The event does not bubble.
   root.addEventListener("close", close, true);
@@ -120,11 +128,13 @@ export async function start(): Promise<void> {
     listen();
     // The script may run before the page has a body.
     while (!document.body) await new Promise((next) => setTimeout(next));
-    rest();
+    // What waits for an answer is shown at once; what merely stays can come last.
+    if (!standing()) rest();
     // Before the page's markup is read to its end, the text of a tag may be there only in part.
     if (document.readyState === "loading") {
       await new Promise((parsed) => document.addEventListener("DOMContentLoaded", parsed));
     }
+    if (!layer) rest();
     watchScripts();
     await runScripts();
   } catch (error) {
