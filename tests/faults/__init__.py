@@ -1,0 +1,1 @@
+"""What happens when something breaks: the process, the disk, the database."""
