@@ -1,0 +1,1 @@
+"""What a visitor sees and what leaves the browser, on the demo site in Chromium."""

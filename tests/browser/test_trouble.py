@@ -1,0 +1,276 @@
+"""A service that is slow, gone, or lies; signals; storage on a foreign host. Never a grant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from consent_service.db import Database
+from consent_service.notices.service import publish_notice
+from consent_service.tenants.service import find_site, set_origins
+from tests.browser.visitor import COOKIE, Visitor
+from tests.servers import wait_until
+
+NOTICE = Path(__file__).parents[2] / "consent_service/demo/notice.json"
+VECTORS = json.loads((Path(__file__).parent.parent / "vectors/choices.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def bare_page(browser: Browser) -> Iterator[Page]:
+    """A page on which failed requests may be reported, as tests here make them fail."""
+    with browser.new_context(locale="en-GB") as context:
+        page = context.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+        assert errors == []
+
+
+@pytest.fixture
+def foreign_shop(own_demo: str, sqlite_url: str) -> Iterator[str]:
+    """The origin of a page that embeds the demo's script from another host.
+
+    To a browser localhost is another site than 127.0.0.1: it neither sends nor keeps our cookie.
+    """
+    shop = f'<title>Shop</title><main><script src="{own_demo}/embed/site_demo.js"></script></main>'
+
+    class Shop(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(shop.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        origin = f"http://localhost:{server.server_port}"
+        database = Database(sqlite_url)
+        set_origins(database, find_site(database, "site_demo"), [origin])
+        database.close()
+        preflight = {"Origin": origin}
+        wait_until(
+            lambda: (
+                "Access-Control-Allow-Origin"
+                in httpx.get(f"{own_demo}/v1/sites/site_demo/banner", headers=preflight).headers
+            ),
+            "the service did not hear of the origin",
+        )
+        yield origin
+        server.shutdown()
+
+
+@pytest.fixture
+def unlucky(bare_page: Page, demo_url: str) -> Visitor:
+    """A visitor for whom requests fail."""
+    return Visitor(bare_page, demo_url)
+
+
+def test_a_choice_that_cannot_be_stored_grants_nothing_and_says_so(unlucky: Visitor) -> None:
+    unlucky.page.route("**/consents", lambda route: route.abort())
+    unlucky.open()
+    unlucky.press("accept")
+    expect(unlucky.alert).not_to_be_empty()
+    expect(unlucky.banner).to_be_visible()
+    unlucky.navigate("inbox")
+    assert not unlucky.loaded("analytics.js")
+
+
+def test_a_choice_is_sent_again_and_stored_once(unlucky: Visitor) -> None:
+    tries: list[str] = []
+
+    def lose_the_first_answer(route: Route) -> None:
+        tries.append(route.request.headers["idempotency-key"])
+        if len(tries) == 1:
+            route.fetch()
+            route.abort()
+        else:
+            route.continue_()
+
+    unlucky.page.route("**/consents", lose_the_first_answer)
+    unlucky.open()
+    record = unlucky.decide("accept")
+    assert len(tries) == 2
+    assert tries[0] == tries[1]
+    assert record["sequence"] == 1
+    held = unlucky.page.evaluate(
+        "fetch('/v1/sites/site_demo/consents/me').then((answer) => answer.json())"
+    )
+    assert [entry["id"] for entry in held["history"]] == [record["id"]]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 500, "body": "{}"},
+        {"status": 200, "content_type": "text/html", "body": "<h1>Welcome</h1>"},
+        {"status": 200, "content_type": "application/json", "body": "null"},
+        {"status": 200, "content_type": "application/json", "body": '{"allow": true}'},
+        {
+            "status": 200,
+            "content_type": "application/json",
+            "body": '{"decisions": {"analytics": {"allow": "yes"}}}',
+        },
+    ],
+)
+def test_a_gate_that_fails_or_lies_denies(unlucky: Visitor, answer: dict[str, Any]) -> None:
+    unlucky.page.route("**/v1/gate?**", lambda route: route.fulfill(**answer))
+    unlucky.open()
+    unlucky.decide("accept")
+    unlucky.navigate("inbox")
+    assert unlucky.page.evaluate("consentService.gate('analytics')") is False
+    assert not unlucky.loaded("analytics.js")
+
+
+def test_a_notice_that_changed_meanwhile_is_shown_before_anything_is_stored(
+    unlucky: Visitor,
+) -> None:
+    changed: dict[str, Any] = {}
+
+    def make_stale(route: Route) -> None:
+        body = route.request.post_data_json
+        assert body is not None
+        if not changed:
+            body["notice_version"] += 1
+            changed["first"] = body
+        route.continue_(post_data=json.dumps(body))
+
+    unlucky.page.route("**/consents", make_stale)
+    unlucky.open()
+    unlucky.press("accept")
+    expect(unlucky.banner.locator(".csvc-note")).to_be_visible()
+    assert COOKIE not in unlucky.cookies()
+    assert not unlucky.loaded("analytics.js")
+    unlucky.decide("accept")
+    unlucky.expect_hits(1)
+
+
+def test_a_widget_that_is_blocked_leaves_the_page_working(unlucky: Visitor) -> None:
+    unlucky.page.route("**/embed/**", lambda route: route.abort())
+    unlucky.page.goto(f"{unlucky.origin}/demo/")
+    unlucky.navigate("inbox")
+    assert not unlucky.loaded("analytics.js")
+    assert unlucky.hits_sent() == 0
+
+
+def test_on_a_foreign_host_the_widget_keeps_the_token_itself(
+    bare_page: Page, foreign_shop: str
+) -> None:
+    visitor = Visitor(bare_page, foreign_shop)
+    visitor.page.goto(foreign_shop)
+    visitor.settled()
+    visitor.decide("accept")
+    assert visitor.page.evaluate("consentService.gate('analytics')") is True
+    entry = json.loads(visitor.page.evaluate(f"localStorage.getItem('{COOKIE}')"))
+    assert entry["token"].startswith("1~site_demo~vis_")
+    assert visitor.cookies() == {}
+    visitor.reload()
+    expect(visitor.banner).to_have_count(0)
+    assert visitor.page.evaluate("consentService.gate('analytics')") is True
+    visitor.page.evaluate("consentService.withdraw()")
+    assert visitor.page.evaluate("consentService.gate('analytics')") is False
+
+
+def test_the_widget_writes_the_choices_as_the_service_does(
+    bare_page: Page, foreign_shop: str
+) -> None:
+    case = VECTORS["cases"][0]
+    allowed = {
+        "Access-Control-Allow-Origin": foreign_shop,
+        "Access-Control-Allow-Credentials": "true",
+    }
+    bare_page.route(
+        "**/consents",
+        lambda route: route.fulfill(
+            status=201, headers=allowed, json={"record": case["record"], "token": "held"}
+        ),
+    )
+    visitor = Visitor(bare_page, foreign_shop)
+    visitor.page.goto(foreign_shop)
+    visitor.settled()
+    visitor.decide("accept")
+    entry = json.loads(visitor.page.evaluate(f"localStorage.getItem('{COOKIE}')"))
+    assert entry == {"token": "held", "choices": case["value"]}
+
+
+def test_a_browsers_opt_out_signal_is_shown_and_recorded(browser: Browser, demo_url: str) -> None:
+    with browser.new_context(extra_http_headers={"Sec-GPC": "1"}) as context:
+        visitor = Visitor(context.new_page(), demo_url)
+        visitor.open()
+        expect(visitor.banner.locator(".csvc-note")).to_contain_text("signal")
+        record = visitor.decide("accept")
+        assert record["gpc"] is True
+        visitor.expect_hits(1)
+
+
+def test_a_grant_given_without_the_signal_does_not_hold_with_it(
+    browser: Browser, demo_url: str
+) -> None:
+    with browser.new_context() as context:
+        visitor = Visitor(context.new_page(), demo_url)
+        visitor.open()
+        visitor.decide("accept")
+        visitor.expect_hits(1)
+        context.set_extra_http_headers({"Sec-GPC": "1"})
+        visitor.reload()
+        visitor.navigate("inbox")
+        assert visitor.hits_sent() == 1
+        assert visitor.page.evaluate("consentService.gate('analytics')") is False
+
+
+def test_storage_that_throws_does_not_break_the_page(unlucky: Visitor) -> None:
+    unlucky.page.add_init_script(
+        "Object.defineProperty(window, 'localStorage', {get() { throw new Error('blocked'); }})"
+    )
+    unlucky.open()
+    unlucky.decide("accept")
+    unlucky.expect_hits(1)
+
+
+def test_a_second_copy_of_the_script_does_nothing(unlucky: Visitor) -> None:
+    unlucky.open()
+    unlucky.page.add_script_tag(url=f"{unlucky.origin}/embed/site_demo.js?lang=sw")
+    unlucky.page.evaluate("consentService.ready")
+    expect(unlucky.page.locator("#csvc-root")).to_have_count(1)
+    expect(unlucky.page.locator("#csvc-accept")).to_have_text("Accept all")
+
+
+def test_a_new_material_notice_asks_again_and_the_old_grant_is_denied(
+    browser: Browser, own_demo: str, sqlite_url: str
+) -> None:
+    with browser.new_context(locale="en-GB") as context:
+        visitor = Visitor(context.new_page(), own_demo)
+        visitor.open()
+        visitor.decide("accept")
+        visitor.expect_hits(1)
+
+        database = Database(sqlite_url)
+        notice = json.loads(NOTICE.read_text("utf-8"))
+        notice["policy"]["material"] = True
+        published = publish_notice(database, find_site(database, "site_demo"), notice)
+        database.close()
+        ask = (
+            f"fetch('{own_demo}/v1/gate?site=site_demo&purpose=analytics')"
+            ".then((answer) => answer.json())"
+        )
+        wait_until(
+            lambda: visitor.page.evaluate(ask)["notice_version"] == published.version,
+            "the service did not hear of the notice",
+        )
+        answer = visitor.page.evaluate(ask)
+        assert answer["decisions"]["analytics"]["reason"] == "notice_changed"
+
+        # In the other language, whose script this browser has not kept.
+        visitor.open("sw")
+        expect(visitor.banner.locator(".csvc-note")).to_be_visible()
+        assert visitor.hits_sent() == 1
