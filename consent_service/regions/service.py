@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import geoip2.database
 import maxminddb
 from geoip2.errors import AddressNotFoundError
+from geoip2.models import City
 
 from consent_service.errors import OperatorError
 from consent_service.regions.rules import Place, Rule, read_rules, rule_for
@@ -81,19 +82,23 @@ def _look_up(path: Path) -> Callable[[str], Place]:
     try:
         plain = maxminddb.open_database(path)
         kind = plain.metadata().database_type
-        if "City" in kind or "Enterprise" in kind:
-            return _guarded(_from_city(geoip2.database.Reader(path)))
+        if "City" in kind:
+            return _guarded(_from_city(geoip2.database.Reader(path).city))
         # geoip2 goes by the name, and some plain files have "Country" in theirs as well.
-        if kind.split("-", 1)[0] in {"GeoIP2", "GeoLite2"}:
+        if kind.split("-", 1)[0] not in {"GeoIP2", "GeoLite2"}:
+            return _guarded(_from_plain(plain))
+        if "Country" in kind:
             return _guarded(_from_country(geoip2.database.Reader(path)))
+        if "Enterprise" in kind:
+            return _guarded(_from_city(geoip2.database.Reader(path).enterprise))
     except (maxminddb.InvalidDatabaseError, OSError) as error:
         raise OperatorError(f"{path} is not a country database in MMDB format: {error}") from error
-    return _guarded(_from_plain(plain))
+    raise OperatorError(f"{path} is a {kind} database; one of countries or cities is needed.")
 
 
-def _from_city(reader: geoip2.database.Reader) -> Callable[[str], Place]:
+def _from_city(look_up: Callable[[str], City]) -> Callable[[str], Place]:
     def find(address: str) -> Place:
-        city = reader.city(address)
+        city = look_up(address)
         return _place(city.country.iso_code, city.subdivisions.most_specific.iso_code)
 
     return find
