@@ -53,7 +53,7 @@ function send(path: string, init?: RequestInit, headers: Record<string, string> 
 
 /** The body of an answer; rejects where it is not the one wished for. */
 async function read<Body>(response: Response, also?: number): Promise<Body> {
-  if (!response.ok && response.status !== also) throw new Error(`HTTP ${response.status}`);
+  if (!response.ok && response.status !== also) throw new Error("HTTP " + response.status);
   return (await response.json()) as Body;
 }
 

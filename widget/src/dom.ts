@@ -11,7 +11,7 @@ export function el<Tag extends keyof HTMLElementTagNameMap>(
   ...children: Child[]
 ): HTMLElementTagNameMap[Tag] {
   const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) if (value) element.setAttribute(name, value as string);
+  for (const name in attributes) if (attributes[name]) element.setAttribute(name, attributes[name] as string);
   element.append(...(children.filter(Boolean) as (Node | string)[]));
   return element;
 }
@@ -30,9 +30,7 @@ export function attempt<Result>(action: () => Result): Result | undefined {
  * opens the preferences: it never falls back to the body.
  */
 export function focusOn(...wanted: (Element | null)[]): void {
-  const fallbacks = ["main,[role=main]", "h1,h2,h3", "#csvc-reopen"].map((selector) =>
-    document.querySelector(selector),
-  );
+  const fallbacks = ["main,[role=main]", "h1,h2,h3,#csvc-reopen"].map((selector) => document.querySelector(selector));
   for (const element of [...wanted, ...fallbacks] as (HTMLElement | null)[]) {
     if (!element || element === document.body) continue;
     // Lets it take the focus by script without making it a stop of the Tab key.

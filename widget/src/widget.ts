@@ -109,7 +109,8 @@ function listen(): void {
   };
   root.onchange = ({ target }) => {
     const { id, value } = target as HTMLSelectElement;
-    if (id === "csvc-language") switchLanguage(value).catch(failed);
+    // The boxes have none: only the choice of language acts at once.
+    if (id) switchLanguage(value).catch(failed);
   };
   // Escape. The event does not bubble.
   root.addEventListener("close", close, true);
