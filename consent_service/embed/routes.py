@@ -79,7 +79,9 @@ class EmbedScript(MethodView):
             regions.rule(regions.place(request.environ), site),
             gpc=gpc_signalled(),
         )
-        body, encoding = found.encoded(request.headers.get("Accept-Encoding", ""))
+        # Weight 0 is a refusal.
+        accepted = {name for name, weight in request.accept_encodings if weight}
+        body, encoding = found.encoded(accepted)
         response = Response(body, mimetype="text/javascript")
         if encoding:
             response.headers["Content-Encoding"] = encoding

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
@@ -33,11 +34,10 @@ class Script:
     br: bytes
     etag: str
 
-    def encoded(self, accepted: str) -> tuple[bytes, str | None]:
-        """Return the smallest form that an ``Accept-Encoding`` header allows, and its name."""
-        offered = {part.split(";")[0].strip() for part in accepted.split(",")}
+    def encoded(self, accepted: Collection[str]) -> tuple[bytes, str | None]:
+        """Return the smallest form in one of these encodings, and the encoding's name."""
         for name, body in (("br", self.br), ("gzip", self.gzip)):
-            if name in offered:
+            if name in accepted:
                 return body, name
         return self.plain, None
 

@@ -1,0 +1,150 @@
+"""The one script that a site embeds, and the configuration by itself."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+import brotli
+import pytest
+
+from consent_service.embed.service import widget_source
+from tests.builders import COUNTRY_HEADER, SITE_KEY, Service
+
+if TYPE_CHECKING:
+    from werkzeug.test import TestResponse
+
+SCRIPT = f"/embed/{SITE_KEY}.js"
+BANNER = f"/v1/sites/{SITE_KEY}/banner"
+OPENING, CLOSING = "(()=>{const __CONFIG__=", "})();"
+
+#: All that could end a script or a string, or begin markup.
+MARKUP = "</script><script>alert(1)</script><!-- \u2028\u2029 & \" ' \\ ]]> {controller}"
+
+
+def embedded(response: TestResponse) -> Any:  # noqa: ANN401
+    """Return the configuration that a script holds."""
+    script = response.get_data(as_text=True)
+    assert script.startswith(OPENING)
+    assert script.endswith(CLOSING)
+    configuration, end = json.JSONDecoder().raw_decode(script, len(OPENING))
+    assert script[end:] == f";{widget_source()}{CLOSING}"
+    return configuration
+
+
+@pytest.mark.parametrize("query", ["", "?lang=sw", "?lang=en"])
+def test_the_script_holds_the_configuration(service: Service, query: str) -> None:
+    response = service.client.get(SCRIPT + query)
+    assert response.status_code == 200
+    assert response.mimetype == "text/javascript"
+    assert embedded(response) == service.client.get(BANNER + query).get_json()
+
+
+def test_markup_in_a_notice_stays_text(service: Service) -> None:
+    purposes = json.loads(json.dumps(service.notice.content["purposes"]))
+    purposes[0]["texts"]["en"]["name"] = MARKUP
+    service.publish(purposes=purposes, texts={"en": {"title": MARKUP}}, controller={"name": MARKUP})
+    response = service.client.get(SCRIPT)
+    configuration = embedded(response)
+    assert configuration["texts"]["title"] == MARKUP
+    assert configuration["purposes"]["essential"][0]["name"] == MARKUP
+    assert configuration["controller"]["name"] == MARKUP
+    assert configuration == service.client.get(BANNER).get_json()
+    literal = response.get_data(as_text=True).removesuffix(f";{widget_source()}{CLOSING}")
+    for dangerous in ("<", "\u2028", "\u2029"):
+        assert dangerous not in literal
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("asked", "preferred", "language"),
+    [
+        (None, None, "en"),
+        ("sw", None, "sw"),
+        ("sw", "en", "sw"),
+        (None, "sw", "sw"),
+        (None, "sw-TZ,sw;q=0.9,en;q=0.5", "sw"),
+        (None, "de,sw;q=0.4,en;q=0.2", "sw"),
+        (None, "de", "en"),
+        ("de", None, "en"),
+        ("de", "sw", "sw"),
+        ("", "sw", "sw"),
+        ("<script>", None, "en"),
+    ],
+)
+def test_the_language_is_the_one_asked_for_else_the_browsers_else_the_default(
+    service: Service, asked: str | None, preferred: str | None, language: str
+) -> None:
+    headers = {"Accept-Language": preferred} if preferred else {}
+    query = {"lang": asked} if asked is not None else {}
+    for path in (SCRIPT, BANNER):
+        response = service.client.get(path, query_string=query, headers=headers)
+        shown = embedded(response) if path == SCRIPT else response.get_json()
+        assert shown["language"] == language
+        assert "Accept-Language" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("gzip, deflate", "gzip"),
+        ("br;q=0, gzip;q=0.5", "gzip"),
+        ("gzip;q=0", None),
+        ("identity", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_the_script_comes_as_small_as_the_browser_allows(
+    service: Service, accepted: str | None, encoding: str | None
+) -> None:
+    plain = service.client.get(SCRIPT).data
+    headers = {} if accepted is None else {"Accept-Encoding": accepted}
+    response = service.client.get(SCRIPT, headers=headers)
+    assert response.headers.get("Content-Encoding") == encoding
+    unpack = {"br": brotli.decompress, "gzip": gzip.decompress, None: bytes}[encoding]
+    assert unpack(response.data) == plain
+    assert "Accept-Encoding" in response.headers["Vary"]
+
+
+def test_a_browser_that_has_the_script_is_told_so(service: Service) -> None:
+    response = service.client.get(SCRIPT)
+    known = {"If-None-Match": response.headers["ETag"]}
+    again = service.client.get(SCRIPT, headers=known)
+    assert (again.status_code, again.data) == (304, b"")
+    assert again.headers["Vary"] == response.headers["Vary"]
+    service.publish(texts={"en": {"title": "New"}})
+    assert service.client.get(SCRIPT, headers=known).status_code == 200
+
+
+def test_no_shared_cache_keeps_what_depends_on_the_place(service: Service) -> None:
+    assert service.client.get(SCRIPT).headers["Cache-Control"] == "private, max-age=300"
+    assert service.client.get(BANNER).headers["Cache-Control"] == "private, no-cache"
+
+
+def test_any_page_may_run_the_script(service: Service) -> None:
+    headers = {"Origin": "https://elsewhere.example", "Referer": "https://elsewhere.example/"}
+    response = service.client.get(SCRIPT, headers=headers)
+    assert response.status_code == 200
+    assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert "Set-Cookie" not in response.headers
+
+
+def test_the_privacy_signal_and_the_place_are_in_the_configuration(worldwide: Service) -> None:
+    headers = {COUNTRY_HEADER: "US", "Sec-GPC": "1"}
+    for path in (SCRIPT, BANNER):
+        response = worldwide.client.get(path, headers=headers)
+        shown = embedded(response) if path == SCRIPT else response.get_json()
+        assert shown["regime"] == "opt_out"
+        assert shown["gpc"] == {"detected": True, "display": "required", "overridable": False}
+        assert "Sec-GPC" in response.headers["Vary"]
+
+
+@pytest.mark.parametrize("path", ["/embed/site_nobody.js", "/v1/sites/site_nobody/banner"])
+def test_a_site_that_nobody_has_is_not_found(service: Service, path: str) -> None:
+    response = service.client.get(path)
+    assert response.status_code == 404
+    assert response.get_json()["error"]["code"] == "unknown_site"
+    assert response.headers["Cache-Control"] == "no-store"
