@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 #: still answers while others wait for a slow database.
 _THREADS = 16
 
+#: A worker that has not ended by itself so long after the signal is ended by force. Nothing that it
+#: acknowledged is lost: records are committed before they are answered.
+_STOP_SECONDS = 10
+
 _DEMO_FOLDER = Path("var/demo")
 
 
@@ -158,6 +162,7 @@ def _serve(settings: Settings) -> None:
         workers=settings.workers,
         blocking_threads=_THREADS,
         respawn_failed_workers=True,
+        workers_kill_timeout=_STOP_SECONDS,
         log_level=LogLevels.error,
     ).serve()
 
