@@ -1,0 +1,101 @@
+"""The demo: a site of its own, with everything served from here."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from consent_service.demo.seed import SITE_KEY, seed
+from consent_service.tenants.service import find_site
+from tests.builders import Service, make_service
+from tests.pages import Page
+
+
+@pytest.fixture
+def demo(sqlite_url: str, tmp_path: Path) -> Iterator[Service]:
+    """A service in demo mode, seeded."""
+    made = make_service(sqlite_url, tmp_path, demo="1")
+    seed(made.built.database, 8000)
+    made.built.followers.refresh()
+    yield made
+    made.built.database.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "language"),
+    [
+        ("", {}, "en"),
+        ("?lang=sw", {}, "sw"),
+        ("", {"Accept-Language": "sw-TZ"}, "sw"),
+        ("?lang=de", {}, "en"),
+        ('?lang="><script>', {}, "en"),
+    ],
+)
+def test_the_page_is_there_in_both_languages(
+    demo: Service, query: str, headers: dict[str, str], language: str
+) -> None:
+    response = demo.client.get(f"/demo/{query}", headers=headers)
+    assert response.status_code == 200
+    html = response.get_data(as_text=True)
+    assert f'<html lang="{language}">' in html
+    assert f"/embed/{SITE_KEY}.js?lang={language}" in html
+
+
+def test_everything_on_the_page_comes_from_here(demo: Service) -> None:
+    page = Page(demo.client.get("/demo/").get_data(as_text=True))
+    assert page.inline == []
+    assert page.loads
+    for address in page.loads:
+        assert re.match(r"/(?!/)", address)
+        assert demo.client.get(address, buffered=True).status_code == 200
+    static = resources.files("consent_service.demo") / "static"
+    for entry in static.iterdir():
+        assert not re.search(r"(https?:)?//[\w-]+\.\w", entry.read_text("utf-8")), entry.name
+
+
+def test_the_scripts_that_the_notice_registers_are_there(demo: Service) -> None:
+    notice = resources.files("consent_service.demo") / "notice.json"
+    loaders = [
+        service["loader"]
+        for purpose in json.loads(notice.read_bytes())["purposes"]
+        for service in purpose["services"]
+        if "loader" in service
+    ]
+    assert loaders
+    for loader in loaders:
+        response = demo.client.get(loader, buffered=True)
+        assert response.status_code == 200
+        assert response.mimetype == "text/javascript"
+
+
+def test_seeding_again_changes_only_the_port(demo: Service) -> None:
+    before = [len(demo.rows(name)) for name in ("tenants", "sites", "notices")]
+    seed(demo.built.database, 9000)
+    assert [len(demo.rows(name)) for name in ("tenants", "sites", "notices")] == before
+    assert find_site(demo.built.database, SITE_KEY).allowed_origins == {
+        "http://127.0.0.1:9000",
+        "http://localhost:9000",
+    }
+
+
+def test_the_demos_analytics_counts_what_it_receives(demo: Service) -> None:
+    client = demo.client
+    client.delete("/demo/hits")
+    assert client.get("/demo/hits").get_json() == {"hits": [], "total": 0}
+    for page in ("overview", "inbox"):
+        assert client.post("/demo/hits", json={"page": page}).status_code == 204
+    assert client.post("/demo/hits", json={"page": 7}).status_code == 422
+    found = client.get("/demo/hits").get_json()
+    assert found["total"] == 2
+    assert [hit["page"] for hit in found["hits"]] == ["inbox", "overview"]
+    client.delete("/demo/hits")
+
+
+def test_without_demo_mode_there_is_no_demo(service: Service) -> None:
+    for path in ("/demo/", "/demo/hits", "/demo/analytics.js"):
+        assert service.client.get(path).status_code == 404
