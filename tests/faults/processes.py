@@ -25,6 +25,14 @@ HTTP = httpx.Client(
 GRANT = {"analytics": True, "preferences": False}
 REFUSAL = {"analytics": False, "preferences": False}
 
+#: Limits the size of files, then becomes the program.
+_LIMITED = """
+import os, resource, sys
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
 
 class ServiceProcess:
     """``consent-service serve`` and its workers, on the database and keys of a service."""
@@ -55,9 +63,9 @@ class ServiceProcess:
         :param ready: the address that must answer with success
         :param file_bytes: how large a file may become, as on a disk that is nearly full
         """
-        limit = [] if file_bytes is None else ["prlimit", f"--fsize={file_bytes}"]
+        limit = [] if file_bytes is None else ["-c", _LIMITED, str(file_bytes)]
         self._process = subprocess.Popen(
-            [*limit, sys.executable, "-m", "consent_service.cli", "serve"],
+            [sys.executable, *limit, "-m", "consent_service.cli", "serve"],
             env=self._environ,
             stdout=self._output,
             stderr=self._output,
