@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -18,7 +19,7 @@ from consent_service import __version__, config, db, signing
 from consent_service.config import Settings
 from consent_service.demo.seed import seed
 from consent_service.embed.service import widget_source
-from consent_service.errors import OperatorError, ServiceError
+from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.notices.service import publish_notice
 from consent_service.regions.rules import REGIMES
 from consent_service.regions.service import newest_rules
@@ -84,7 +85,9 @@ def serve() -> None:
     settings = config.load()
     widget_source()
     signing.Keyring(settings.keys_file)
-    _check_database(settings)
+    # One that is away is looked for from then on; the gate denies meanwhile.
+    with suppress(Unavailable):
+        _check_database(settings)
     _serve(settings)
 
 

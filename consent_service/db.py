@@ -14,7 +14,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -237,7 +237,9 @@ def _engine(url: str) -> Engine:
                 f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
             },
         )
-    Path(make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
+    # A folder that cannot be made is a database that is away.
+    with suppress(OSError):
+        Path(make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, pool_timeout=LOCK_SECONDS, connect_args={"timeout": LOCK_SECONDS})
 
     @event.listens_for(engine, "connect")

@@ -37,8 +37,21 @@ os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
 class ServiceProcess:
     """``consent-service serve`` and its workers, on the database and keys of a service."""
 
-    def __init__(self, service: Service, **settings: str) -> None:
-        """Choose a port, which stays the same; start it with ``with`` or :meth:`start`."""
+    def __init__(
+        self,
+        service: Service,
+        *,
+        ready: str = "/readyz",
+        file_bytes: int | None = None,
+        **settings: str,
+    ) -> None:
+        """Choose a port, which stays the same; start it with ``with`` or :meth:`start`.
+
+        :param ready: the address that answers with success when it has started
+        :param file_bytes: how large a file may become, as on a disk that is nearly full
+        """
+        self._ready = ready
+        self.file_bytes = file_bytes
         self.port = free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         self._environ = {
@@ -57,13 +70,9 @@ class ServiceProcess:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it stops
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self, *, ready: str = "/readyz", file_bytes: int | None = None) -> None:
-        """Start, and wait until it is ready.
-
-        :param ready: the address that must answer with success
-        :param file_bytes: how large a file may become, as on a disk that is nearly full
-        """
-        limit = [] if file_bytes is None else ["-c", _LIMITED, str(file_bytes)]
+    def start(self) -> None:
+        """Start, and wait until it is ready."""
+        limit = [] if self.file_bytes is None else ["-c", _LIMITED, str(self.file_bytes)]
         self._process = subprocess.Popen(
             [sys.executable, *limit, "-m", "consent_service.cli", "serve"],
             env=self._environ,
@@ -72,7 +81,7 @@ class ServiceProcess:
             # The workers are to be killed with it.
             start_new_session=True,
         )
-        wait_until(lambda: self._answers(ready), f"the service was not ready: {self.log}")
+        wait_until(lambda: self._answers(self._ready), f"the service was not ready: {self.log}")
 
     def _answers(self, path: str) -> bool:
         assert self._process is not None
