@@ -1,0 +1,102 @@
+"""The documentation says what the code does: settings, commands, and links that lead somewhere.
+
+``python -m tests.guards.test_docs`` writes the two generated pages anew.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from consent_service.cli import main
+from consent_service.config import Settings, variable
+
+ROOT = Path(__file__).parent.parent.parent
+DOCS = ROOT / "docs"
+
+SETTINGS = """\
+# Settings
+
+The service reads its settings from the environment when it starts, and reports every problem at
+once; a `CONSENT_` variable that is not in this table is one of them. An empty variable counts as
+not set.
+
+| variable | default | meaning |
+|---|---|---|
+"""
+
+COMMANDS = """\
+# Commands
+
+All commands read the [settings](settings.md). They exit with 0 when they did what they say, and
+with 2 and a message that says what to mend when they did not.
+"""
+
+
+def settings_page() -> str:
+    """Return docs/settings.md as the code has it."""
+    return SETTINGS + "".join(
+        f"| `{variable(row.name)}` | {row.metadata['shown']} | {row.metadata['help']} |\n"
+        for row in fields(Settings)
+    )
+
+
+def commands_page() -> str:
+    """Return docs/cli.md as the code has it."""
+    pages = [f"\n## `{path}`\n\n```text\n{text}\n```\n" for path, text in helps()]
+    return COMMANDS + "".join(pages)
+
+
+def helps(command: click.Command = main, *path: str) -> Iterator[tuple[str, str]]:
+    """Give the help text of a command and of all below it."""
+    shown = CliRunner().invoke(main, [*path, "--help"], prog_name="consent-service")
+    yield " ".join(["consent-service", *path]), shown.output.rstrip()
+    if isinstance(command, click.Group):
+        for name, inner in sorted(command.commands.items()):
+            yield from helps(inner, *path, name)
+
+
+PAGES = {"settings.md": settings_page, "cli.md": commands_page}
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_says_what_the_code_says(name: str) -> None:
+    again = f"write it anew: python -m {test_the_page_says_what_the_code_says.__module__}"
+    assert (DOCS / name).read_text("utf-8") == PAGES[name](), again
+
+
+def test_every_setting_and_command_is_explained() -> None:
+    for row in fields(Settings):
+        assert row.metadata["help"].endswith("."), row.name
+        assert "|" not in row.metadata["help"], row.name
+    for path, text in helps():
+        assert "\n\n  " in text, path
+
+
+def written() -> list[Path]:
+    """Return all pages for people."""
+    return [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("consent_service/**/*.md")]
+
+
+@pytest.mark.parametrize("page", written(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
+        if not re.match("[a-z]+:", target):
+            assert (page.parent / target).exists(), target
+
+
+def test_pages_that_the_code_names_are_there() -> None:
+    for module in (ROOT / "consent_service").rglob("*.py"):
+        for target in re.findall(r"docs/[\w-]+\.md", module.read_text("utf-8")):
+            assert (ROOT / target).exists(), f"{module.name} names {target}"
+
+
+if __name__ == "__main__":
+    for page_name, page_of in PAGES.items():
+        (DOCS / page_name).write_text(page_of(), "utf-8")
