@@ -29,11 +29,12 @@ Network = IPv4Network | IPv6Network
 def _database_url(text: str) -> str:
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
+        # The error's own text could quote the password.
         raise ValueError("is not a database URL") from None
     if url.get_backend_name() == "postgresql":
         return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
-    if url.get_backend_name() == "sqlite" and url.database:
+    if url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}:
         return text
     raise ValueError("must begin with sqlite:///PATH or postgresql://")
 
@@ -45,7 +46,12 @@ def _redis_url(text: str) -> str:
 
 
 def _networks(text: str) -> tuple[Network, ...]:
-    return tuple(ip_network(part.strip()) for part in text.split(","))
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(
+            f"must be networks like 10.0.0.0/8, with commas between: {error}"
+        ) from None
 
 
 def _header(text: str) -> str:
@@ -55,7 +61,10 @@ def _header(text: str) -> str:
 
 
 def _rate(text: str) -> str:
-    parse_many(text)
+    try:
+        parse_many(text)
+    except ValueError:
+        raise ValueError("must be like 600 per minute") from None
     return text
 
 
@@ -74,10 +83,9 @@ def _base_url(text: str) -> str:
 
 def _between(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        number = int(text)
-        if not low <= number <= high:
-            raise ValueError(f"must be from {low} to {high}")
-        return number
+        if not (text.isdecimal() and low <= int(text) <= high):
+            raise ValueError(f"must be a whole number from {low} to {high}")
+        return int(text)
 
     return parse
 
@@ -86,6 +94,12 @@ def _log_level(text: str) -> str:
     if text not in {"debug", "info", "warning", "error"}:
         raise ValueError("must be debug, info, warning or error")
     return text
+
+
+def _flag(text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise ValueError("must be 0 or 1")
+    return text == "1"
 
 
 def _setting(default: Any, parse: Callable[[str], Any], text: str, *, shown: str = "") -> Any:  # noqa: ANN401
@@ -168,7 +182,7 @@ class Settings:
     log_level: str = _setting("info", _log_level, "`debug`, `info`, `warning` or `error`.")
     demo: bool = _setting(
         default=False,
-        parse=lambda text: {"0": False, "1": True}[text],
+        parse=_flag,
         text="`1` serves the demo site at `/demo/`. Never in production.",
         shown="0",
     )
@@ -197,8 +211,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             continue
         try:
             values[row.name] = row.metadata["parse"](text)
-        except (ValueError, KeyError) as error:
-            problems.append(f"{variable(row.name)} {error if str(error) else 'is not right'}")
+        except ValueError as error:
+            problems.append(f"{variable(row.name)} {error}")
     problems += [f"{name} is not a setting of this service" for name in given]
     if problems:
         raise OperatorError("The settings are not right:\n  " + "\n  ".join(sorted(problems)))

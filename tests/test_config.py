@@ -1,0 +1,132 @@
+"""Settings: one table, checked at the start, every problem at once."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from consent_service.config import Settings, load, variable
+from consent_service.errors import OperatorError
+
+GOOD = [
+    ("database_url", "sqlite:///a.db", "sqlite:///a.db"),
+    ("database_url", "postgresql://u:p%40@h/db", "postgresql+psycopg://u:p%40@h/db"),
+    ("database_url", "postgresql+psycopg2://u@h/db", "postgresql+psycopg://u@h/db"),
+    ("keys_file", "/etc/consent/keys.json", Path("/etc/consent/keys.json")),
+    *(
+        ("redis_url", url, url)
+        for url in (
+            "redis://cache:6379/1",
+            "rediss://:secret@cache:6379",
+            "redis+unix:///run/redis.sock",
+            "redis+cluster://a:6379,b:6379",
+        )
+    ),
+    ("geo_database", __file__, Path(__file__)),
+    (
+        "trusted_proxies",
+        "127.0.0.1/32, 10.0.0.0/8,::1",
+        (ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8"), ip_network("::1/128")),
+    ),
+    ("country_header", "CF-IPCountry", "CF-IPCountry"),
+    ("public_url", "https://consent.example.com", "https://consent.example.com"),
+    ("public_url", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
+    ("token_seconds", "60", 60),
+    ("limit_reads", "100 per second;5000 per hour", "100 per second;5000 per hour"),
+    ("limit_writes", "10/minute", "10/minute"),
+    ("host", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - only read here
+    ("port", "65535", 65535),
+    ("workers", "1", 1),
+    ("log_level", "debug", "debug"),
+    ("demo", "1", True),
+    ("demo", "0", False),
+]
+
+BAD = [
+    ("database_url", "consent.db"),
+    ("database_url", "sqlite://"),
+    ("database_url", "sqlite:///:memory:"),
+    ("database_url", "mysql://u@h/db"),
+    ("database_url", "postgresql://u:s3cr3t@h:port/db"),
+    ("redis_url", "cache:6379"),
+    ("redis_url", "redis://"),
+    ("geo_database", "/nowhere/country.mmdb"),
+    ("geo_database", "/"),
+    ("trusted_proxies", "10.0.0.0/99"),
+    ("trusted_proxies", "10.0.0.1/8"),
+    ("trusted_proxies", "proxy.internal"),
+    ("trusted_proxies", "127.0.0.1,"),
+    ("country_header", "CF IPCountry"),
+    ("country_header", "X-Country:"),
+    ("public_url", "consent.example.com"),
+    ("public_url", "https://consent.example.com/"),
+    ("public_url", "ftp://consent.example.com"),
+    ("token_seconds", "59"),
+    ("token_seconds", "604801"),
+    ("token_seconds", "1 day"),
+    ("limit_reads", "many"),
+    ("limit_writes", "10 per fortnight"),
+    ("port", "0"),
+    ("port", "65536"),
+    ("port", "http"),
+    ("port", "-1"),
+    ("workers", "0"),
+    ("workers", "2.5"),
+    ("log_level", "INFO"),
+    ("demo", "yes"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "value"), GOOD)
+def test_a_setting_is_read_from_its_variable(name: str, text: str, value: object) -> None:
+    assert getattr(load({variable(name): text}), name) == value
+
+
+@pytest.mark.parametrize(("name", "text"), BAD)
+def test_a_setting_that_is_not_right_is_named_and_explained(name: str, text: str) -> None:
+    with pytest.raises(OperatorError) as caught:
+        load({variable(name): text})
+    heading, problem = str(caught.value).splitlines()
+    assert heading == "The settings are not right:"
+    assert problem.startswith(f"  {variable(name)} ")
+    assert any(word in problem for word in (" must be", " is not ", " names a file"))
+    assert "s3cr3t" not in problem
+
+
+def test_every_setting_is_tried_here() -> None:
+    names = {row.name for row in fields(Settings)}
+    assert {name for name, *_ in GOOD} == names
+    # A path or an address can hardly be wrong before it is used.
+    assert {name for name, _ in BAD} == names - {"keys_file", "host"}
+
+
+def test_all_problems_are_reported_at_once() -> None:
+    environ = {variable(name): text for name, text in BAD} | {"CONSENT_PROT": "8000"}
+    with pytest.raises(OperatorError) as caught:
+        load(environ)
+    named = [line.split()[0] for line in str(caught.value).splitlines()[1:]]
+    assert named == sorted(environ)
+
+
+@pytest.mark.parametrize("name", ["CONSENT_PROT", "CONSENT_", "CONSENT_DATABASE"])
+def test_a_variable_that_is_no_setting_is_a_problem(name: str) -> None:
+    with pytest.raises(OperatorError, match=f"{name} is not a setting of this service"):
+        load({name: "x"})
+
+
+def test_other_programs_variables_and_empty_ones_do_not_matter() -> None:
+    assert load({"PORT": "x", "consent_port": "x", "CONSENT_PORT": ""}) == Settings()
+
+
+def test_settings_cannot_be_changed() -> None:
+    settings = load({})
+    with pytest.raises(FrozenInstanceError):
+        settings.port = 1  # type: ignore[misc]
+
+
+def test_without_a_mapping_the_environment_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONSENT_WORKERS", "7")
+    assert load().workers == 7
