@@ -41,5 +41,8 @@ def rfc3339_seconds(moment: int) -> str:
 
 
 def from_rfc3339(text: str) -> datetime:
-    """Read what :func:`rfc3339` wrote. Raises ValueError for anything that is not RFC 3339."""
-    return datetime.fromisoformat(text)
+    """Read what :func:`rfc3339` wrote. Raises ValueError for anything else."""
+    moment = datetime.fromisoformat(text)
+    if rfc3339(moment) != text:
+        raise ValueError(f"{text!r} is not written like 2026-03-01T09:30:00.000Z")
+    return moment

@@ -18,6 +18,7 @@ import os
 import secrets
 import threading
 from binascii import b2a_base64
+from contextlib import suppress
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -116,11 +117,12 @@ class Keyring:
                 return
             self._order = order
             self._signers: dict[str, Signer] = {}
-            self._record_key = _signing_order(self._keys["record"])[-1]
+            # In this order: another thread may sign in between.
             self._private = {
                 key.id: Ed25519PrivateKey.from_private_bytes(key.secret)
                 for key in self._keys["record"]
             }
+            self._record_key = _signing_order(self._keys["record"])[-1]
 
     def signer(self, salt: str) -> Signer:
         """Return the signer for one use; ``salt`` keeps uses apart."""
@@ -162,7 +164,7 @@ def rotate(path: Path, kind: KeyKind) -> Key:
 
     The first key of its kind signs at once, a later one after :data:`ROTATION_DELAY`.
 
-    :raises OperatorError: when the file is there and not right
+    :raises OperatorError: when the file is there and not right, or cannot be written
     """
     keys = _read(path, complete=False) if path.exists() else {name: [] for name in KEY_KINDS}
     secret = secrets.token_bytes(SECRET_BYTES)
@@ -285,11 +287,16 @@ def _write(path: Path, keys: dict[KeyKind, list[Key]]) -> None:
         ]
         for kind, entries in keys.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(document, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump(document, file, indent=2)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise OperatorError(f"The key file {path} cannot be written ({error.strerror}).") from error

@@ -1,0 +1,273 @@
+"""Keys: kept apart, rotated without logging anyone out, and never half-written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import itsdangerous
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from itsdangerous.encoding import base64_decode, base64_encode
+
+from consent_service import clock, signing
+from consent_service.errors import OperatorError
+from consent_service.signing import CompactSigner, Keyring, Signature, ensure_keys, rotate
+
+Clock = Callable[[timedelta], None]
+
+
+@pytest.fixture
+def move(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Move the clock; files and processes stay as they are."""
+    real = clock.now
+
+    def to(ahead: timedelta) -> None:
+        monkeypatch.setattr(clock, "now", lambda: real() + ahead)
+
+    return to
+
+
+def keys_in(path: Path) -> dict[str, list[dict[str, str]]]:
+    found: dict[str, list[dict[str, str]]] = json.loads(path.read_bytes())
+    return found
+
+
+def change(path: Path, how: Callable[[Any], object]) -> None:
+    document = keys_in(path)
+    how(document)
+    path.write_text(json.dumps(document))
+
+
+def test_new_keys_sign_at_once(keys_file: Path) -> None:
+    keys = Keyring(keys_file)
+    signature = keys.sign(b"message")
+    assert signature.key_id == keys_in(keys_file)["record"][0]["id"]
+    assert keys.verify(b"message", signature)
+    assert keys.signer("use").verify_signature("value", keys.signer("use").get_signature("value"))
+
+
+def test_another_message_key_or_signature_does_not_verify(keys_file: Path) -> None:
+    keys = Keyring(keys_file)
+    signature = keys.sign(b"message")
+    assert not keys.verify(b"massage", signature)
+    assert not keys.verify(b"message", Signature("unknown", signature.value))
+    for index in range(64):
+        changed = bytearray(signature.value)
+        changed[index] ^= 1
+        assert not keys.verify(b"message", Signature(signature.key_id, bytes(changed)))
+    assert not keys.verify(b"message", Signature(signature.key_id, b""))
+
+
+def test_each_use_has_signatures_of_its_own(keys_file: Path) -> None:
+    keys = Keyring(keys_file)
+    signature = keys.signer("receipt").get_signature("value")
+    assert not keys.signer("consent-token").verify_signature("value", signature)
+
+
+def test_making_keys_again_changes_nothing(keys_file: Path) -> None:
+    before = keys_file.read_bytes()
+    ensure_keys(keys_file)
+    assert keys_file.read_bytes() == before
+
+
+def test_only_the_owner_reads_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "keys.json"
+    previous = os.umask(0)
+    try:
+        ensure_keys(path)
+        assert path.stat().st_mode & 0o777 == 0o600
+        path.chmod(0o644)
+        rotate(path, "token")
+    finally:
+        os.umask(previous)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["keys.json"]
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(
+    keys_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys_file.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OperatorError, match=r"cannot be written \(No space left on device\)"):
+        rotate(keys_file, "record")
+    assert keys_file.read_bytes() == before
+    assert [entry.name for entry in keys_file.parent.iterdir()] == ["keys.json"]
+
+
+def test_a_folder_that_nobody_may_write_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OperatorError, match="cannot be written"):
+        rotate(tmp_path / "file" / "keys.json", "record")
+
+
+def test_a_rotated_token_key_signs_when_every_process_knows_it(
+    keys_file: Path, move: Clock
+) -> None:
+    process, other = Keyring(keys_file), Keyring(keys_file)
+    old = process.signer("use").sign("value")
+    rotate(keys_file, "token")
+    process.refresh()
+    # The other process has not read the file yet, and must still understand this one.
+    assert process.signer("use").sign("value") == old
+    other.refresh()
+    move(signing.ROTATION_DELAY - timedelta(seconds=1))
+    for keys in (process, other):
+        keys.refresh()
+        assert keys.signer("use").sign("value") == old
+    move(signing.ROTATION_DELAY + timedelta(seconds=1))
+    process.refresh()
+    new = process.signer("use").sign("value")
+    assert new != old
+    for keys in (process, other, Keyring(keys_file)):
+        assert keys.signer("use").unsign(old) == b"value"
+        assert keys.signer("use").unsign(new) == b"value"
+
+
+def test_a_rotated_record_key_signs_a_minute_later_and_is_published_at_once(
+    keys_file: Path, move: Clock
+) -> None:
+    keys = Keyring(keys_file)
+    old = keys.sign(b"message")
+    made = rotate(keys_file, "record")
+    keys.refresh()
+    assert [key["kid"] for key in keys.jwks()["keys"]] == [old.key_id, made.id]
+    assert keys.sign(b"message") == old
+    move(signing.ROTATION_DELAY + timedelta(seconds=1))
+    keys.refresh()
+    new = keys.sign(b"message")
+    assert new.key_id == made.id
+    assert keys.verify(b"message", old)
+    assert keys.verify(b"message", new)
+
+
+def test_the_key_that_signs_is_the_newest_whose_time_has_come(keys_file: Path) -> None:
+    made = [rotate(keys_file, "record") for _ in range(2)]
+
+    def shuffle(document: dict[str, list[dict[str, str]]]) -> None:
+        document["record"].reverse()
+        for key, at in zip(
+            document["record"], ("2026-01-02", "2026-01-03", "2026-01-01"), strict=True
+        ):
+            key["active_from"] = f"{at}T00:00:00.000Z"
+
+    change(keys_file, shuffle)
+    assert Keyring(keys_file).sign(b"message").key_id == made[0].id
+
+
+def test_public_keys_hold_nothing_secret(keys_file: Path) -> None:
+    published = json.dumps(Keyring(keys_file).jwks())
+    assert '"d"' not in published
+    for entry in [*keys_in(keys_file)["record"], *keys_in(keys_file)["token"]]:
+        assert entry["secret"] not in published
+
+
+def test_record_keys_are_named_by_their_thumbprint(keys_file: Path) -> None:
+    (key,) = Keyring(keys_file).jwks()["keys"]
+    members = json.dumps({name: key[name] for name in ("crv", "kty", "x")}, separators=(",", ":"))
+    assert key["kid"] == base64_encode(signing.sha256(members.encode())).decode()
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="Make it with: consent-service key rotate"):
+        Keyring(tmp_path / "keys.json")
+
+
+@pytest.mark.parametrize("kind", signing.KEY_KINDS)
+def test_a_file_that_lacks_a_kind_says_how_to_make_it(
+    keys_file: Path, kind: signing.KeyKind
+) -> None:
+    change(keys_file, lambda document: document[kind].clear())
+    with pytest.raises(OperatorError, match=f"consent-service key rotate {kind}"):
+        Keyring(keys_file)
+    rotate(keys_file, kind)
+    Keyring(keys_file)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda document: document["token"][0].update(secret="c2hvcnQ"),
+        lambda document: document["token"][0].update(secret="?"),
+        lambda document: document["token"][0].update(secret=7),
+        lambda document: document["token"][0].pop("id"),
+        lambda document: document["record"][0].update(active_from="2026-01-01T00:00:00"),
+        lambda document: document["record"][0].update(active_from="tomorrow"),
+        lambda document: document.pop("record"),
+        lambda document: document.update(record="x"),
+    ],
+)
+def test_a_broken_file_is_refused_without_quoting_a_secret(
+    keys_file: Path, how: Callable[[Any], object]
+) -> None:
+    secrets = [key["secret"] for keys in keys_in(keys_file).values() for key in keys]
+    change(keys_file, how)
+    for call in (Keyring, lambda path: rotate(path, "token")):
+        with pytest.raises(OperatorError, match=r"is not right|holds no token key") as caught:
+            call(keys_file)
+        assert not [secret for secret in secrets if secret in str(caught.value)]
+
+
+def test_a_process_keeps_its_keys_when_the_file_breaks(keys_file: Path) -> None:
+    keys = Keyring(keys_file)
+    whole = keys_file.read_bytes()
+    signature = keys.sign(b"message")
+    for broken in (whole[:40], b""):
+        keys_file.write_bytes(broken)
+        with pytest.raises(OperatorError):
+            keys.refresh()
+        assert keys.verify(b"message", signature)
+        assert keys.sign(b"message") == signature
+    keys_file.unlink()
+    with pytest.raises(OperatorError):
+        keys.refresh()
+    keys_file.write_bytes(whole)
+    keys.refresh()
+    assert keys.verify(b"message", signature)
+
+
+@given(st.lists(st.binary(min_size=1, max_size=64), min_size=1, max_size=3), st.text())
+def test_the_signer_makes_and_reads_what_itsdangerous_does(keys: list[bytes], value: str) -> None:
+    ours = CompactSigner(keys)
+    theirs = itsdangerous.Signer(
+        keys,
+        key_derivation="none",
+        algorithm=itsdangerous.HMACAlgorithm(hashlib.sha256),
+    )
+    value = value.encode("utf-8", "replace").decode()
+    assert ours.sign(value) == theirs.sign(value)
+    for key in keys:
+        signed = CompactSigner([key]).sign(value)
+        assert ours.unsign(signed) == theirs.unsign(signed) == value.encode()
+
+
+def test_a_signature_has_one_form_only() -> None:
+    signer = CompactSigner([b"k" * 32])
+    signature = signer.get_signature("value").decode()
+    same_bytes = [
+        signature[:-1] + last
+        for last in "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+        if last != signature[-1]
+        and base64_decode(signature[:-1] + last) == base64_decode(signature)
+    ]
+    assert same_bytes
+    for other in [*same_bytes, signature + "=", signature + "A", "", "ÿ"]:
+        assert not signer.verify_signature("value", other)
+
+
+def test_a_new_key_is_random(tmp_path: Path) -> None:
+    made = [rotate(tmp_path / "keys.json", kind) for kind in signing.KEY_KINDS * 2]
+    assert len({key.secret for key in made}) == len({key.id for key in made}) == 4
+    assert all(len(key.secret) == 32 for key in made)
+    assert all(isinstance(key.active_from, datetime) for key in made)
