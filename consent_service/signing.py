@@ -18,8 +18,8 @@ import os
 import secrets
 import threading
 from binascii import b2a_base64
-from contextlib import suppress
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
