@@ -12,6 +12,7 @@ from typing import Any
 
 import itsdangerous
 import pytest
+import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 from itsdangerous.encoding import base64_decode, base64_encode
@@ -264,6 +265,17 @@ def test_a_signature_has_one_form_only() -> None:
     assert same_bytes
     for other in [*same_bytes, signature + "=", signature + "A", "", "ÿ"]:
         assert not signer.verify_signature("value", other)
+
+
+documents = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="ascii")), inner),
+)
+
+
+@given(st.dictionaries(st.text(st.characters(codec="ascii")), documents))
+def test_the_canonical_form_is_that_of_rfc_8785(document: dict[str, Any]) -> None:
+    assert signing.canonical_json(document) == rfc8785.dumps(document)
 
 
 def test_a_new_key_is_random(tmp_path: Path) -> None:
