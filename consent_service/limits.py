@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from ipaddress import IPv6Address, ip_address, ip_network
 
@@ -21,16 +22,13 @@ from consent_service.wiring import use
 
 def _address_key() -> str:
     """Return the keyed hash to count by; one IPv6 subscriber holds a whole /64."""
-    text = request.remote_addr or ""
-    try:
-        address = ip_address(text)
-    except ValueError:
-        network = text
-    else:
+    network = request.remote_addr or ""
+    with suppress(ValueError):
+        address = ip_address(network)
         if isinstance(address, IPv6Address):
-            network = str(ip_network((address, 64), strict=False))
-        else:
-            network = text
+            # A listener for both kinds writes ::ffff:192.0.2.1 for 192.0.2.1.
+            plain = address.ipv4_mapped
+            network = str(plain or ip_network((address, 64), strict=False))
     day = datetime.now(UTC).date().isoformat()
     return use(Keyring).signer("limits").get_signature(f"{day} {network}").decode()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
 from consent_service.config import Network
@@ -51,4 +51,6 @@ class TrustedProxies:
             address = ip_address(text)
         except ValueError:
             return False
-        return any(address in network for network in self._trusted)
+        # A listener for both kinds writes ::ffff:10.0.0.1 for 10.0.0.1.
+        plain = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+        return any((plain or address) in network for network in self._trusted)
