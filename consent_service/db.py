@@ -221,9 +221,11 @@ class Database:
 
 
 def _engine(url: str) -> Engine:
+    # Errors get into logs, and a statement's parameters hold what is known of a visitor.
     if make_url(url).get_backend_name() == "postgresql":
         return create_engine(
             url,
+            hide_parameters=True,
             pool_size=16,
             max_overflow=16,
             pool_timeout=LOCK_SECONDS,
@@ -240,7 +242,12 @@ def _engine(url: str) -> Engine:
     # A folder that cannot be made is a database that is away.
     with suppress(OSError):
         Path(make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, pool_timeout=LOCK_SECONDS, connect_args={"timeout": LOCK_SECONDS})
+    engine = create_engine(
+        url,
+        hide_parameters=True,
+        pool_timeout=LOCK_SECONDS,
+        connect_args={"timeout": LOCK_SECONDS},
+    )
 
     @event.listens_for(engine, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:
