@@ -6,8 +6,8 @@ import os
 import secrets
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import hypothesis
@@ -182,16 +182,6 @@ def demo_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
     signing.ensure_keys(folder / "keys.json")
     with servers.service(url, folder / "keys.json", port=port, demo="1", workers="1") as address:
         yield address
-
-
-@pytest.fixture(params=["caddy", "nginx"] if servers.find_nginx() else ["caddy"])
-def forward_auth_proxy(
-    request: pytest.FixtureRequest, tmp_path: Path
-) -> Callable[[str], AbstractContextManager[str]]:
-    """Run a real proxy in front of ``tmp_path/site``, which asks the address it is given first."""
-    run = servers.nginx if request.param == "nginx" else servers.caddy
-    (tmp_path / "site").mkdir()
-    return lambda gate_url: run(tmp_path, gate_url)
 
 
 @pytest.fixture(scope="session")

@@ -197,8 +197,8 @@ def service(
 
 
 @contextmanager
-def nginx(folder: Path, gate_url: str) -> Iterator[str]:
-    """Run nginx with ``auth_request``: it serves the folder's ``site/`` if the gate allows."""
+def nginx(folder: Path, http: str, address: str) -> Iterator[None]:
+    """Run nginx with this inside its ``http``, which makes it answer at the address."""
     (folder / "nginx.conf").write_text(
         f"""
         daemon off;
@@ -213,28 +213,13 @@ def nginx(folder: Path, gate_url: str) -> Iterator[str]:
             fastcgi_temp_path {folder}/fastcgi;
             uwsgi_temp_path {folder}/uwsgi;
             scgi_temp_path {folder}/scgi;
-            server {{
-                listen 127.0.0.1:{(port := free_port())};
-                location = /up {{ return 204; }}
-                location / {{
-                    auth_request /gate;
-                    auth_request_set $reason $upstream_http_x_consent_reason;
-                    add_header X-Consent-Reason $reason always;
-                    root {folder}/site;
-                }}
-                location = /gate {{
-                    internal;
-                    proxy_pass {gate_url};
-                    proxy_pass_request_body off;
-                    proxy_set_header Content-Length "";
-                }}
-            }}
+            {http}
         }}
         """
     )
     command = [find_nginx() or "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    with _running(command, f"http://127.0.0.1:{port}", "/up") as address:
-        yield address
+    with _running(command, address):
+        yield
 
 
 def find_nginx() -> str | None:
@@ -243,41 +228,26 @@ def find_nginx() -> str | None:
 
 
 @contextmanager
-def caddy(folder: Path, gate_url: str) -> Iterator[str]:
-    """Run Caddy with ``forward_auth``: it serves the folder's ``site/`` if the gate allows."""
-    gate = httpx.URL(gate_url)
-    (folder / "Caddyfile").write_text(
-        f"""
-        {{
-            admin off
-            auto_https off
-            persist_config off
-        }}
-        http://127.0.0.1:{(port := free_port())} {{
-            handle /up {{
-                respond 204
-            }}
-            handle {{
-                forward_auth {gate.host}:{gate.port} {{
-                    uri {gate.raw_path.decode()}
-                }}
-                root {folder}/site
-                file_server
-            }}
-        }}
-        """
-    )
+def caddy(folder: Path, sites: str, address: str) -> Iterator[None]:
+    """Run Caddy with these sites, one of which answers at the address."""
+    options = "admin off\n auto_https off\n persist_config off"
+    (folder / "Caddyfile").write_text(f"{{\n{options}\n}}\n{sites}")
     program = Path(sys.executable).parent / "caddy"
-    command = [str(program), "run", "--config", str(folder / "Caddyfile")]
-    with _running(command, f"http://127.0.0.1:{port}", "/up") as address:
-        yield address
+    with _running([str(program), "run", "--config", str(folder / "Caddyfile")], address):
+        yield
 
 
 @contextmanager
 def _running(
-    command: list[str], address: str, ready_path: str, environ: dict[str, str] | None = None
+    command: list[str],
+    address: str,
+    ready_path: str | None = None,
+    environ: dict[str, str] | None = None,
 ) -> Iterator[str]:
-    """Run a server, give its address once it is ready, and end it."""
+    """Run a server, give its address once it is ready, and end it.
+
+    :param ready_path: what is answered with success then; without it, any answer will do
+    """
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command, env=environ, stdout=output, stderr=output, start_new_session=True
@@ -288,7 +258,7 @@ def _running(
                 output.seek(0)
                 raise RuntimeError(f"{command[0]} ended: {output.read().decode()}")
             try:
-                return httpx.get(address + ready_path).is_success
+                return httpx.get(address + (ready_path or "")).is_success or ready_path is None
             except httpx.TransportError:
                 return False
 

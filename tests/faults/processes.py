@@ -101,8 +101,13 @@ class ServiceProcess:
         """End all its processes as a power cut would, with no chance to write anything more."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Halt all its processes: connections are taken, and nothing is answered."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
     def stop(self) -> None:
-        """End it as an operator would."""
+        """End it as a service manager would."""
         self._end(signal.SIGTERM)
 
     def _end(self, how: signal.Signals) -> None:

@@ -5,7 +5,6 @@ All of them are looked at, one by one; of those that hold, the weightiest gives 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -73,29 +72,33 @@ class Situation:
         return self.reasons({"analytics": category})["analytics"]
 
 
-def model(situation: Situation, key: str, category: str) -> str:
-    """Return the reason that the contract gives for one purpose."""
+def sentences(situation: Situation, key: str, category: str) -> list[tuple[str, bool]]:
+    """Return each reason with whether it holds, in the order of their weight."""
     said = situation.claims
     choice = said.choices.get(key) if said else None
     informed = said is not None and said.gpc
     voluntary = situation.rule.gpc == "voluntary"
-    in_order_of_weight: list[tuple[str, Callable[[], bool]]] = [
-        ("essential", lambda: category == ESSENTIAL),
-        ("invalid_token", lambda: situation.presented and said is None),
-        ("state_stale", lambda: situation.stale),
-        ("unknown_visitor", lambda: said is not None and not situation.known),
-        ("erased", lambda: said is not None and situation.newest == ERASED),
-        ("superseded", lambda: said is not None and situation.newest > said.sequence),
-        ("expired", lambda: said is not None and situation.now >= said.expires_at),
+    return [
+        ("essential", category == ESSENTIAL),
+        ("invalid_token", situation.presented and said is None),
+        ("state_stale", situation.stale),
+        ("unknown_visitor", said is not None and not situation.known),
+        ("erased", said is not None and situation.newest == ERASED),
+        ("superseded", said is not None and situation.newest > said.sequence),
+        ("expired", said is not None and situation.now >= said.expires_at),
         (
             "notice_changed",
-            lambda: said is not None and said.notice_version < situation.material_version,
+            said is not None and said.notice_version < situation.material_version,
         ),
-        ("withdrawn", lambda: choice == "w"),
-        ("refused", lambda: choice is not None and choice != "1"),
-        ("gpc", lambda: situation.gpc and not (choice == "1" and informed and voluntary)),
-        ("granted", lambda: choice == "1"),
-        ("no_choice", lambda: situation.rule.regime == "opt_in"),
-        ("opt_out_default", lambda: True),
+        ("withdrawn", choice == "w"),
+        ("refused", choice is not None and choice != "1"),
+        ("gpc", situation.gpc and not (choice == "1" and informed and voluntary)),
+        ("granted", choice == "1"),
+        ("no_choice", situation.rule.regime == "opt_in"),
+        ("opt_out_default", situation.rule.regime in {"opt_out", "notice"}),
     ]
-    return next(reason for reason, holds in in_order_of_weight if holds())
+
+
+def model(situation: Situation, key: str, category: str) -> str:
+    """Return the reason that the contract gives for one purpose."""
+    return next(reason for reason, holds in sentences(situation, key, category) if holds)
