@@ -5,7 +5,6 @@ from __future__ import annotations
 import http
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.errors import CannotMeasureError
 from benchmarks.load import CONNECTIONS, Measured, Target, measure, require_wrk
-from benchmarks.processes import Server, ask, free_port, serving
+from benchmarks.processes import Server, ask, find, free_port, serving
 from benchmarks.site import WORKERS, Prepared, other, prepare, service
 from consent_service import clock
 from consent_service.consents import tokens
@@ -22,12 +21,16 @@ from consent_service.signing import Keyring
 
 VISITORS = 10_000
 
+#: So many that tokens verified before are forgotten before they come again.
+CROWD = 40_000
+
 BARE = "bare WSGI small JSON, same server"
 STATIC = "nginx, static 204"
 LUA = "nginx + Lua, HMAC of the token"
-JSON = "gate, JSON, a token each"
+JSON = f"gate, JSON, {VISITORS:,} visitors"
+CROWDED = f"gate, JSON, {CROWD:,} visitors"
 WITHOUT = "gate, JSON, no token"
-AUTH = "gate, forward-auth, a token each"
+AUTH = f"gate, forward-auth, {VISITORS:,} visitors"
 
 _QUESTION = "/v1/gate?site=site_demo&purpose=analytics"
 _AUTH_QUESTION = "/v1/gate/auth?site=site_demo&purpose=analytics"
@@ -42,20 +45,23 @@ _CHECK_EVERY = 50
 
 def run(rounds: int, seconds: int, folder: Path) -> None:
     """Measure and print."""
-    report.title(f"Gate: {VISITORS:,} tokens, {WORKERS} workers, {CONNECTIONS} connections, SQLite")
+    report.title(f"Gate: {WORKERS} workers, {CONNECTIONS} connections, SQLite")
     require_wrk()
     prepared = prepare(f"sqlite:///{folder}/consent.db", folder)
-    cookies = _cookies(prepared)
-    files = _write(folder / "cookies", cookies), _write(folder / "none", [""])
+    crowd = _cookies(prepared, CROWD)
+    cookies = crowd[:VISITORS]
+    asked = _write(folder / "visitors", cookies)
+    crowded, nobody = _write(folder / "crowd", crowd), _write(folder / "nobody", [""])
     with ExitStack() as stack:
         ours = stack.enter_context(service(prepared, folder))
         bare = stack.enter_context(other("benchmarks.apps:small_json", folder, {}, factory=False))
         _check(ours.port, cookies)
         targets = [
-            Target(BARE, bare, _QUESTION, "gate.lua", files[:1]),
-            Target(JSON, ours, _QUESTION, "gate.lua", files[:1]),
-            Target(WITHOUT, ours, _QUESTION, "gate.lua", files[1:]),
-            Target(AUTH, ours, _AUTH_QUESTION, "gate.lua", files[:1]),
+            Target(BARE, bare, _QUESTION, "gate.lua", (asked,)),
+            Target(JSON, ours, _QUESTION, "gate.lua", (asked,)),
+            Target(CROWDED, ours, _QUESTION, "gate.lua", (crowded,)),
+            Target(WITHOUT, ours, _QUESTION, "gate.lua", (nobody,)),
+            Target(AUTH, ours, _AUTH_QUESTION, "gate.lua", (asked,)),
         ]
         missing = _missing_nginx()
         if missing:
@@ -64,8 +70,8 @@ def run(rounds: int, seconds: int, folder: Path) -> None:
             nginx = stack.enter_context(_nginx(prepared, folder))
             _check_lua(nginx.port, cookies)
             targets[1:1] = [
-                Target(STATIC, nginx, "/", "gate.lua", files[:1]),
-                Target(LUA, nginx, "/v1/gate", "gate.lua", files[:1]),
+                Target(STATIC, nginx, "/", "gate.lua", (asked,)),
+                Target(LUA, nginx, "/v1/gate", "gate.lua", (asked,)),
             ]
         measured = measure(targets, rounds, seconds)
     report.loads(measured, BARE)
@@ -85,13 +91,13 @@ def _claims(measured: Measured) -> list[report.Claim]:
     ]
 
 
-def _cookies(prepared: Prepared) -> list[str]:
-    """Return the cookies of as many visitors as a browser sends them: token and choices."""
+def _cookies(prepared: Prepared, visitors: int) -> list[str]:
+    """Return visitors' cookies as a browser sends them: token and choices."""
     signer = Keyring(prepared.keys_file).signer(tokens.SALT)
     now = int(time.time())
     name = prepared.site.cookie_name
     found = []
-    for _ in range(VISITORS):
+    for _ in range(visitors):
         claims = tokens.Claims(
             site_key=prepared.site.site_key,
             visitor_id=clock.new_visitor_id(),
@@ -152,15 +158,9 @@ def _forged(cookies: list[str]) -> str:
 def _missing_nginx() -> str:
     """Say what the comparison with nginx lacks; nothing if it is all there."""
     libraries = [_MODULES / "ndk_http_module.so", _MODULES / "ngx_http_lua_module.so"]
-    there = all(path.is_file() for path in libraries) and shutil.which("nginx", path=_nginx_path())
-    if there:
+    if find("nginx") and all(path.is_file() for path in libraries):
         return ""
     return "it is not installed; on Debian: apt-get install nginx libnginx-mod-http-lua"
-
-
-def _nginx_path() -> str:
-    """Return where to look for nginx: Debian's is in a folder that not every user looks in."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin"])
 
 
 @contextmanager
@@ -184,7 +184,14 @@ def _nginx(prepared: Prepared, folder: Path) -> Iterator[Server]:
         text = text.replace(f"@{name}@", str(value))
     configuration = folder / "nginx.conf"
     configuration.write_text(text, "utf-8")
-    binary = shutil.which("nginx", path=_nginx_path()) or "nginx"
-    command = [binary, "-p", str(folder), "-c", str(configuration), "-e", "stderr"]
+    command = [
+        find("nginx") or "nginx",
+        "-p",
+        str(folder),
+        "-c",
+        str(configuration),
+        "-e",
+        "stderr",
+    ]
     with serving(command, port, folder) as server:
         yield server

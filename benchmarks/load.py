@@ -9,7 +9,6 @@ import json
 import os
 import resource
 import secrets
-import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.errors import CannotMeasureError
-from benchmarks.processes import HOST, Server, family_cpu_seconds, machine_cpu_seconds
+from benchmarks.processes import HOST, Server, family_cpu_seconds, find, machine_cpu_seconds
 
 THREADS = 2
 CONNECTIONS = 48
@@ -101,12 +100,12 @@ def require_wrk() -> None:
 
     :raises CannotMeasureError: when it is not
     """
-    if shutil.which("wrk"):
+    if find("wrk"):
         return
-    if os.geteuid() == 0 and shutil.which("apt-get"):
+    if os.geteuid() == 0 and find("apt-get"):
         print("Installing wrk, the load generator, with apt-get.", flush=True)
         subprocess.run(["apt-get", "install", "--yes", "--quiet", "wrk"], check=False)
-    if not shutil.which("wrk"):
+    if not find("wrk"):
         raise CannotMeasureError(
             "wrk, the load generator, is missing. On Debian or Ubuntu: apt-get install wrk"
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -68,6 +69,11 @@ class Reply:
 def python(*arguments: str) -> list[str]:
     """Return the command that runs a module with this interpreter."""
     return [sys.executable, "-m", *arguments]
+
+
+def find(tool: str) -> str | None:
+    """Return where a tool is, also in the folder of servers that not every user looks in."""
+    return shutil.which(tool, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 
 
 def free_port() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.load import Measured
+from benchmarks.processes import find
 
 Row = Sequence[str]
 
@@ -43,7 +43,7 @@ class Claim:
 
 def title(text: str) -> None:
     """Print the heading of a subject."""
-    print(f"\n## {text}\n", flush=True)
+    print(f"\n## {text}", flush=True)
 
 
 def table(head: Row, rows: Sequence[Row]) -> None:
@@ -114,7 +114,8 @@ def _cpu_model() -> str:
 
 def _said(*command: str) -> str:
     """Return the first words of what a tool says of its version."""
-    if not shutil.which(command[0]):
+    tool = find(command[0])
+    if not tool:
         return ""
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    ended = subprocess.run([tool, *command[1:]], capture_output=True, text=True, check=False)
     return " ".join((ended.stderr or ended.stdout).split()[:3]).removeprefix("nginx version: ")
