@@ -150,7 +150,7 @@ class Visitor:
             f"{self.address}/v1/sites/{SITE_KEY}/consents",
             json={
                 "choices": choices,
-                "action": "save",
+                "action": "save" if any(choices.values()) else "withdraw",
                 "notice_version": 1,
                 "language": "en",
                 "surface": "banner",
