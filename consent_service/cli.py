@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,7 +22,7 @@ from consent_service.embed.service import widget_source
 from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.notices.service import publish_notice
 from consent_service.regions.rules import REGIMES
-from consent_service.regions.service import newest_rules
+from consent_service.regions.service import Regions, newest_rules
 from consent_service.tenants.service import create_site, create_tenant, find_site, find_tenant
 from consent_service.web import read_json
 
@@ -49,6 +49,10 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except OperatorError as error:
             _fail(str(error))
+        except Unavailable as error:
+            # A client is not told what the database said; the operator has to know.
+            cause = getattr(error.__cause__, "orig", error.__cause__)
+            _fail(f"The database cannot do this now: {cause or error}")
         except ServiceError as error:
             _fail("\n".join([str(error), *_explained(error.fields or {})]))
 
@@ -85,14 +89,22 @@ def serve() -> None:
     settings = config.load()
     widget_source()
     signing.Keyring(settings.keys_file)
+    Regions(settings.geo_database)
     # One that is away is looked for from then on; the gate denies meanwhile.
-    with suppress(Unavailable):
-        _check_database(settings)
+    with suppress(Unavailable), _database(settings):
+        pass
+    _check_address(settings.host, settings.port, "Set CONSENT_HOST and CONSENT_PORT.")
     _serve(settings)
 
 
 @main.command()
-@click.option("--port", default=8000, show_default=True, help="Port to serve the demo on.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    default=8000,
+    show_default=True,
+    help="Port to serve the demo on.",
+)
 def demo(port: int) -> None:
     """Set up and serve a demo site under var/demo, with a database and keys of its own.
 
@@ -108,7 +120,7 @@ def demo(port: int) -> None:
         log_level="warning",
         demo=True,
     )
-    _check_port(settings.host, port)
+    _check_address(settings.host, port, f"Choose another: make demo PORT={port + 1}")
     widget_source()
     signing.ensure_keys(settings.keys_file)
     db.upgrade(settings.database_url)
@@ -135,24 +147,16 @@ def demo(port: int) -> None:
     _serve(settings)
 
 
-def _check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
+def _check_address(host: str, port: int, advice: str) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
             raise OperatorError(
-                f"Port {port} cannot be used ({error.strerror}). Choose another: "
-                f"make demo PORT={port + 1}"
+                f"Port {port} of {host} cannot be used ({error.strerror}). {advice}"
             ) from error
-
-
-def _check_database(settings: Settings) -> None:
-    database = db.Database(settings.database_url)
-    try:
-        database.check_migrated()
-    finally:
-        database.close()
 
 
 def _serve(settings: Settings) -> None:
@@ -193,7 +197,8 @@ def tenant() -> None:
 @click.option("--name", required=True, help="The tenant's name, as people read it.")
 def tenant_create(slug: str, name: str) -> None:
     """Make a tenant known as SLUG (lower-case letters, digits, hyphens)."""
-    made = create_tenant(_database(), slug, name)
+    with _database() as database:
+        made = create_tenant(database, slug, name)
     click.echo(f"Tenant {made.slug} made. Next: consent-service site create {made.slug} ...")
 
 
@@ -228,15 +233,15 @@ def site_create(
     regimes: tuple[str, ...],
 ) -> None:
     """Make a site of the tenant TENANT_SLUG and print its script tag."""
-    database = _database()
-    made = create_site(
-        database,
-        find_tenant(database, tenant_slug),
-        name,
-        origins,
-        cookie_domain=cookie_domain,
-        regime_overrides=_overrides(regimes),
-    )
+    with _database() as database:
+        made = create_site(
+            database,
+            find_tenant(database, tenant_slug),
+            name,
+            origins,
+            cookie_domain=cookie_domain,
+            regime_overrides=_overrides(regimes),
+        )
     base = config.load().public_url or "https://YOUR-CONSENT-HOST"
     click.echo(f"Site {made.site_key} made. Its pages need:\n")
     click.echo(f'  <script src="{base}/embed/{made.site_key}.js" async></script>\n')
@@ -270,8 +275,8 @@ def notice_publish(file: Any, site_key: str) -> None:  # noqa: ANN401
 
     A published version cannot be changed. docs/notices.md describes the file.
     """
-    database = _database()
-    published = publish_notice(database, find_site(database, site_key), read_json(file.read()))
+    with _database() as database:
+        published = publish_notice(database, find_site(database, site_key), read_json(file.read()))
     asked = published.material_version == published.version
     click.echo(f"Version {published.version} is in force: {published.content_hash}")
     click.echo("Visitors are asked again." if asked else "Earlier choices stay valid.")
@@ -297,10 +302,15 @@ def rotate(kind: str) -> None:
         click.echo(f"New {each} key {made.id}, signs from {made.active_from:%H:%M:%S} UTC.")
 
 
-def _database() -> db.Database:
-    settings = config.load()
-    _check_database(settings)
-    return db.Database(settings.database_url)
+@contextmanager
+def _database(settings: Settings | None = None) -> Iterator[db.Database]:
+    """Give the database, whose tables are of this version."""
+    database = db.Database((settings or config.load()).database_url)
+    try:
+        database.check_migrated()
+        yield database
+    finally:
+        database.close()
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,13 @@ def _rate(text: str) -> str:
     except ValueError:
         raise ValueError("must be like 600 per minute") from None
     return text
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        raise ValueError("must be an address such as 127.0.0.1, 0.0.0.0 or ::") from None
 
 
 def _existing_file(text: str) -> Path:
@@ -176,7 +183,7 @@ class Settings:
     limit_writes: str = _setting(
         "600 per minute", _rate, "Choices recorded or erased, allowed to one network address."
     )
-    host: str = _setting("127.0.0.1", str, "Address that `consent-service serve` listens on.")
+    host: str = _setting("127.0.0.1", _address, "Address that `consent-service serve` listens on.")
     port: int = _setting(8000, _between(1, 65535), "Port that `consent-service serve` listens on.")
     workers: int = _setting(2, _between(1, 512), "Server processes; about one for each core.")
     log_level: str = _setting("info", _log_level, "`debug`, `info`, `warning` or `error`.")

@@ -27,6 +27,8 @@ def configure(level: str) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    # It says twice what kind of database there is, each time somebody asks whether all is well.
+    logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
 def log_requests(app: Flask) -> None:
