@@ -178,20 +178,31 @@ def valkey(*, cluster: bool = False) -> Iterator[str]:
         yield f"redis+cluster://127.0.0.1:{server.port}"
 
 
+def environ_without_settings() -> dict[str, str]:
+    """Return this process's environment without settings of the service."""
+    return {name: text for name, text in os.environ.items() if not name.startswith("CONSENT_")}
+
+
 @contextmanager
 def service(
-    database_url: str, keys_file: Path, *, port: int | None = None, **settings: str
+    database_url: str,
+    keys_file: Path,
+    *,
+    port: int | None = None,
+    output_file: Path | None = None,
+    **settings: str,
 ) -> Iterator[str]:
     """Run ``consent-service serve`` and give its address; settings are named as in ``config``."""
     port = port or free_port()
-    environ = {name: text for name, text in os.environ.items() if not name.startswith("CONSENT_")}
+    environ = environ_without_settings()
     given = {"database_url": database_url, "keys_file": str(keys_file), "port": str(port)}
     environ |= {f"CONSENT_{name.upper()}": text for name, text in (given | settings).items()}
-    with _running(
+    with running(
         [sys.executable, "-m", "consent_service.cli", "serve"],
         f"http://127.0.0.1:{port}",
         "/readyz",
         environ,
+        output_file=output_file,
     ) as address:
         yield address
 
@@ -218,7 +229,7 @@ def nginx(folder: Path, http: str, address: str) -> Iterator[None]:
         """
     )
     command = [find_nginx() or "nginx", "-p", str(folder), "-c", str(folder / "nginx.conf")]
-    with _running(command, address):
+    with running(command, address):
         yield
 
 
@@ -233,24 +244,34 @@ def caddy(folder: Path, sites: str, address: str) -> Iterator[None]:
     options = "admin off\n auto_https off\n persist_config off"
     (folder / "Caddyfile").write_text(f"{{\n{options}\n}}\n{sites}")
     program = Path(sys.executable).parent / "caddy"
-    with _running([str(program), "run", "--config", str(folder / "Caddyfile")], address):
+    with running([str(program), "run", "--config", str(folder / "Caddyfile")], address):
         yield
 
 
 @contextmanager
-def _running(
+def running(  # noqa: PLR0913 - what a process is started with
     command: list[str],
     address: str,
     ready_path: str | None = None,
     environ: dict[str, str] | None = None,
+    *,
+    folder: Path | None = None,
+    output_file: Path | None = None,
 ) -> Iterator[str]:
     """Run a server, give its address once it is ready, and end it.
 
     :param ready_path: what is answered with success then; without it, any answer will do
+    :param folder: where it runs
+    :param output_file: where all that it says goes
     """
-    with tempfile.TemporaryFile() as output:
+    with output_file.open("w+b") if output_file else tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            command, env=environ, stdout=output, stderr=output, start_new_session=True
+            command,
+            cwd=folder,
+            env=environ,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
 
         def ready() -> bool:

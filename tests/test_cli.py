@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import subprocess
@@ -307,14 +306,14 @@ def command(*arguments: str) -> list[str]:
     return [str(Path(sys.executable).parent / "consent-service"), *arguments]
 
 
-def plain() -> dict[str, str]:
-    """Return this environment without settings of the service."""
-    return {name: text for name, text in os.environ.items() if not name.startswith("CONSENT_")}
-
-
 def test_the_installed_command_fails_with_a_message_and_no_traceback(tmp_path: Path) -> None:
     found = subprocess.run(
-        command("serve"), cwd=tmp_path, env=plain(), capture_output=True, text=True, check=False
+        command("serve"),
+        cwd=tmp_path,
+        env=servers.environ_without_settings(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert found.returncode == 2
     assert found.stdout == ""
@@ -345,28 +344,15 @@ def test_the_demo_runs_and_is_found_again(tmp_path: Path) -> None:
 def demo(folder: Path) -> Iterator[str]:
     """Run the demo in a folder, and give its address once it is ready."""
     port = servers.free_port()
-    address = f"http://127.0.0.1:{port}"
-
-    def ready() -> bool:
-        try:
-            return httpx.get(f"{address}/readyz").is_success
-        except httpx.TransportError:
-            return False
-
-    with (folder / "output").open("w+") as output:
-        process = subprocess.Popen(
-            command("demo", "--port", str(port)),
-            cwd=folder,
-            env=plain(),
-            stdout=output,
-            stderr=output,
-        )
-        try:
-            servers.wait_until(ready, "the demo was not ready")
-            yield address
-        finally:
-            servers.end(process)
-        output.seek(0)
-        said = output.read()
-    assert f"{address}/demo/" in said
-    assert "Traceback" not in said
+    said = folder / "output"
+    with servers.running(
+        command("demo", "--port", str(port)),
+        f"http://127.0.0.1:{port}",
+        "/readyz",
+        servers.environ_without_settings(),
+        folder=folder,
+        output_file=said,
+    ) as address:
+        yield address
+    assert f"{address}/demo/" in said.read_text()
+    assert "Traceback" not in said.read_text()
