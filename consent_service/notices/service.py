@@ -124,7 +124,8 @@ def resolve(document: object) -> dict[str, Any]:
 def _default_texts(code: str) -> Mapping[str, Any]:
     path = _TEXTS / f"{code}.json"
     if not path.is_file():
-        shipped = sorted(entry.name.removesuffix(".json") for entry in _TEXTS.iterdir())
+        names = [entry.name for entry in _TEXTS.iterdir()]
+        shipped = sorted(name.removesuffix(".json") for name in names if name.endswith(".json"))
         raise ValidationFailed(
             "The notice cannot be published as it is.",
             fields={"languages": [f"There are no texts in {code!r}; in: {', '.join(shipped)}."]},
