@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -189,6 +190,9 @@ def application() -> WSGIApplication:
     logs.configure(settings.log_level)
     built = build(settings)
     built.followers.start()
+    # What is here now stays for good: the collector need not look at it again with every request.
+    gc.collect()
+    gc.freeze()
     return built.wsgi
 
 

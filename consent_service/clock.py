@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -35,6 +36,8 @@ def rfc3339(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+# The gate writes the expiry of the same choices again and again.
+@lru_cache(maxsize=16384)
 def rfc3339_seconds(moment: int) -> str:
     """Write whole seconds since 1970 as :func:`rfc3339` does."""
     return datetime.fromtimestamp(moment, UTC).isoformat()[:-6] + ".000Z"

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -170,6 +171,9 @@ class Database:
     def __init__(self, url: str) -> None:
         """Connect lazily: a database that is gone must not keep a process from starting."""
         self._engine = _engine(url)
+        # SQLite's own lock is not fair: under load, one that waits may never get it. So this
+        # process's threads queue for it here, and only one of them tries.
+        self._turn = Lock() if self._engine.dialect.name == "sqlite" else None
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
@@ -177,7 +181,7 @@ class Database:
 
         :raises Unavailable: when the database cannot do it now
         """
-        with self._connection(write=True) as connection:
+        with self._in_turn(), self._connection(write=True) as connection:
             yield connection
 
     @contextmanager
@@ -188,6 +192,18 @@ class Database:
         """
         with self._connection(write=False) as connection:
             yield connection
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if self._turn is None:
+            yield
+        elif not self._turn.acquire(timeout=LOCK_SECONDS):
+            raise Unavailable
+        else:
+            try:
+                yield
+            finally:
+                self._turn.release()
 
     @contextmanager
     def _connection(self, *, write: bool) -> Iterator[Connection]:
