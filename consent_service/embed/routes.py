@@ -9,7 +9,7 @@ from marshmallow import Schema, fields
 from consent_service.consents.routes import gpc_signalled
 from consent_service.embed.service import script
 from consent_service.limits import limit
-from consent_service.notices.configuration import Notice
+from consent_service.notices.configuration import Notice, best_language
 from consent_service.notices.service import NoticeDirectory, shown_to
 from consent_service.regions.service import Regions
 from consent_service.tenants.auth import allow_site_pages, current_site
@@ -119,4 +119,5 @@ def _language(notice: Notice, asked: str | None) -> str:
     """Return the language asked for, else the best the browser names, else the default."""
     if asked in notice.languages:
         return asked
-    return request.accept_languages.best_match(notice.languages) or notice.languages[0]
+    preferred = [tag for tag, weight in request.accept_languages if weight]
+    return best_language(preferred, notice.languages) or notice.languages[0]

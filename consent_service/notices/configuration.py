@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from consent_service.regions.rules import Rule
+
+#: Browsers name Chinese by region, texts by script.
+_WRITTEN_IN = {
+    **dict.fromkeys(("zh", "zh-cn", "zh-sg"), "zh-hans"),
+    **dict.fromkeys(("zh-tw", "zh-hk", "zh-mo"), "zh-hant"),
+}
+
+#: What stands between the items of a list, where it is not a comma and a space.
+_BETWEEN_ITEMS = {"ar": "، ", "ur": "، ", "ja": "、", "zh-Hans": "、", "zh-Hant": "、"}
 
 #: The category that cannot be refused and is never asked.
 ESSENTIAL = "essential"
@@ -60,6 +69,24 @@ class Notice:
     def languages(self) -> list[str]:
         """Language tags, the default first."""
         return [language["code"] for language in self.content["languages"]]
+
+
+def best_language(preferred: Iterable[str], offered: Iterable[str]) -> str | None:
+    """Return the first language offered that a visitor prefers; None if there is none.
+
+    :param preferred: language tags (BCP 47), the most wanted first; ``pt-BR`` is content with
+        ``pt``, and a Chinese region with the script that is written there
+    """
+    known = {tag.lower(): tag for tag in offered}
+    for wanted in preferred:
+        parts = wanted.lower().split("-")
+        # From the most exact to the language alone (RFC 4647, section 3.4).
+        for length in range(len(parts), 0, -1):
+            tag = "-".join(parts[:length])
+            found = known.get(tag) or known.get(_WRITTEN_IN.get(tag, ""))
+            if found:
+                return found
+    return None
 
 
 def configuration(  # noqa: PLR0913 - these are what the answer depends on, and all of it
@@ -135,7 +162,9 @@ def _texts(
 ) -> dict[str, str]:
     said = {
         "{controller}": content["controller"]["name"],
-        "{purposes}": ", ".join(purpose["name"] for purpose in optional),
+        "{purposes}": _BETWEEN_ITEMS.get(language, ", ").join(
+            purpose["name"] for purpose in optional
+        ),
         "{days}": str(rule.remember_days),
     }
     texts = dict(content["texts"][language])

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from consent_service.notices.configuration import Loader, Notice, configuration
+from consent_service.notices.configuration import Loader, Notice, best_language, configuration
 from consent_service.notices.service import resolve
 from consent_service.regions.rules import Rule
 from tests.builders import make_notice
@@ -160,3 +160,24 @@ def test_only_services_with_a_script_of_their_own_have_a_loader() -> None:
     assert notice.optional == ["preferences", "analytics"]
     assert notice.languages == ["en", "sw"]
     assert "loader" not in str(shown(notice))
+
+
+@pytest.mark.parametrize(
+    ("preferred", "shown"),
+    [
+        (["sw-TZ", "en"], "sw"),
+        (["EN-gb"], "en"),
+        (["zh-TW", "zh", "en"], "zh-Hant"),
+        (["zh-CN", "en"], "zh-Hans"),
+        (["zh-Hant-HK"], "zh-Hant"),
+        (["zh"], "zh-Hans"),
+        (["fr", "sw"], "sw"),
+        (["fr"], None),
+        ([], None),
+    ],
+)
+def test_a_visitor_gets_the_first_language_preferred_that_is_offered(
+    preferred: list[str], shown: str | None
+) -> None:
+    offered = ["en", "sw", "zh-Hans", "zh-Hant"]
+    assert best_language(preferred, offered) == shown
