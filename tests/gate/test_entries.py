@@ -291,6 +291,14 @@ def test_every_entry_gives_the_answer_of_the_contract(house: House, asked: Asked
     assert (behind.status_code, behind.data) == (200, answer.data)
     assert unrenewed(answer) <= unrenewed(behind)
 
+    for entry, query in (
+        ("/auth", {"purpose": asked.purposes}),
+        ("/script", {"service": "ads"}),
+    ):
+        assert unrenewed(ask(house.fast, entry, **query)) <= unrenewed(
+            ask(house.flask, entry, **query)
+        )
+
     denied = next((why for why in expected.values() if why not in ALLOWS), None)
     for client in (house.fast, house.flask):
         auth = ask(client, "/auth", purpose=asked.purposes)
