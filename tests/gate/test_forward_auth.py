@@ -24,6 +24,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs/gate.md"
 
 #: Where a visitor is: each comes from another loopback address.
 OBJECTING, CONSENTING = "127.0.0.2", "127.0.0.3"
+PROXY = "127.0.0.1"
 
 
 def documented(language: str) -> str:
@@ -127,7 +128,7 @@ def asked(shared: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     countries.insert_network(IPSet([OBJECTING]), {"country_code": "US"})
     countries.to_db_file(str(path))
     with ServiceProcess(
-        shared, workers="1", trusted_proxies="127.0.0.1/32", geo_database=str(path)
+        shared, workers="1", trusted_proxies=f"{PROXY}/32", geo_database=str(path)
     ) as process:
         yield process
 
@@ -202,6 +203,33 @@ def test_the_rule_of_the_visitors_region_holds_and_nobody_can_claim_another(
         assert denied.headers["X-Consent-Reason"] == "no_choice", claim
         claim_nothing = dict.fromkeys(claim, CONSENTING)
         assert guarded.send(source=OBJECTING, headers=claim_nothing).is_success
+
+
+@pytest.mark.parametrize(
+    ("source", "forwarded", "reason"),
+    [
+        (OBJECTING, None, "opt_out_default"),
+        (CONSENTING, None, "no_choice"),
+        # Only the proxy's word counts,
+        (CONSENTING, OBJECTING, "no_choice"),
+        (PROXY, OBJECTING, "opt_out_default"),
+        # and of what it says, what it saw itself: the right-most that is no proxy of ours.
+        (PROXY, f"{OBJECTING}, {CONSENTING}", "no_choice"),
+        (PROXY, f"{CONSENTING}, {OBJECTING}", "opt_out_default"),
+        (PROXY, f"{OBJECTING}, {PROXY}", "opt_out_default"),
+        (PROXY, f"{OBJECTING}, unknown", "no_choice"),
+        (PROXY, "", "no_choice"),
+    ],
+)
+def test_a_trusted_proxy_says_where_the_visitor_is(
+    asked: ServiceProcess, source: str, forwarded: str | None, reason: str
+) -> None:
+    headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+    with httpx.Client(transport=httpx.HTTPTransport(local_address=source)) as client:
+        response = client.get(
+            f"{asked.address}/v1/gate?site=site_test&purpose=analytics", headers=headers
+        )
+    assert response.json()["decisions"]["analytics"]["reason"] == reason
 
 
 def test_a_proxy_that_is_not_trusted_is_all_that_is_seen(
