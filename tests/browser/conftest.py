@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
+import httpx
 import pytest
 from playwright.sync_api import Page
 
 from consent_service.db import Database
 from consent_service.demo.seed import seed
+from consent_service.tenants.service import find_site, set_origins
 from tests import servers
 from tests.browser.visitor import Visitor
+from tests.servers import wait_until
 
 
 @pytest.fixture
@@ -29,3 +34,41 @@ def own_demo(sqlite_url: str, keys_file: Path) -> Iterator[str]:
     database.close()
     with servers.service(sqlite_url, keys_file, port=port, demo="1", workers="1") as address:
         yield address
+
+
+@pytest.fixture
+def foreign_shop(own_demo: str, sqlite_url: str) -> Iterator[str]:
+    """The origin of a page that embeds the demo's script from another host.
+
+    To a browser localhost is another site than 127.0.0.1: it neither sends nor keeps our cookie.
+    """
+    goods = "<p>Something to buy.</p>" * 100
+    script = f'<script src="{own_demo}/embed/site_demo.js"></script>'
+    shop = f"<!doctype html><title>Shop</title><main>{goods}{script}</main>"
+
+    class Shop(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(shop.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        origin = f"http://localhost:{server.server_port}"
+        database = Database(sqlite_url)
+        set_origins(database, find_site(database, "site_demo"), [origin])
+        database.close()
+        preflight = {"Origin": origin}
+        wait_until(
+            lambda: (
+                "Access-Control-Allow-Origin"
+                in httpx.get(f"{own_demo}/v1/sites/site_demo/banner", headers=preflight).headers
+            ),
+            "the service did not hear of the origin",
+        )
+        yield origin
+        server.shutdown()

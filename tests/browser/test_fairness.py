@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, ViewportSize, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from tests.browser.visitor import Visitor
 
@@ -143,7 +143,8 @@ def test_focus_is_never_lost_to_the_body(visitor: Visitor) -> None:
     assert visitor.page.evaluate("document.activeElement !== document.body")
 
 
-def test_the_banner_shifts_nothing_and_locks_nothing(visitor: Visitor) -> None:
+def test_the_banner_shifts_nothing_and_locks_nothing(page: Page, foreign_shop: str) -> None:
+    visitor = Visitor(page, foreign_shop)
     visitor.page.add_init_script(
         """window.shifted = [];
         new PerformanceObserver((list) => {
@@ -151,7 +152,8 @@ def test_the_banner_shifts_nothing_and_locks_nothing(visitor: Visitor) -> None:
                 window.shifted.push(...sources.map(({ node }) => node?.id || node?.nodeName));
         }).observe({ type: "layout-shift", buffered: true });"""
     )
-    visitor.open()
+    visitor.page.goto(foreign_shop)
+    visitor.settled()
     expect(visitor.banner).to_be_visible()
     visitor.page.keyboard.press("PageDown")
     visitor.page.wait_for_function("() => scrollY > 0")

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
-import httpx
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from consent_service.db import Database
 from consent_service.notices.service import publish_notice
-from consent_service.tenants.service import find_site, set_origins
+from consent_service.tenants.service import find_site
 from tests.browser.visitor import COOKIE, Visitor
 from tests.servers import wait_until
 
@@ -32,42 +29,6 @@ def bare_page(browser: Browser) -> Iterator[Page]:
         page.on("pageerror", lambda error: errors.append(str(error)))
         yield page
         assert errors == []
-
-
-@pytest.fixture
-def foreign_shop(own_demo: str, sqlite_url: str) -> Iterator[str]:
-    """The origin of a page that embeds the demo's script from another host.
-
-    To a browser localhost is another site than 127.0.0.1: it neither sends nor keeps our cookie.
-    """
-    shop = f'<title>Shop</title><main><script src="{own_demo}/embed/site_demo.js"></script></main>'
-
-    class Shop(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.end_headers()
-            self.wfile.write(shop.encode())
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        origin = f"http://localhost:{server.server_port}"
-        database = Database(sqlite_url)
-        set_origins(database, find_site(database, "site_demo"), [origin])
-        database.close()
-        preflight = {"Origin": origin}
-        wait_until(
-            lambda: (
-                "Access-Control-Allow-Origin"
-                in httpx.get(f"{own_demo}/v1/sites/site_demo/banner", headers=preflight).headers
-            ),
-            "the service did not hear of the origin",
-        )
-        yield origin
-        server.shutdown()
 
 
 @pytest.fixture
