@@ -163,19 +163,22 @@ class Postgres:
 @contextmanager
 def valkey(*, cluster: bool = False) -> Iterator[str]:
     """Run Valkey and give its address: one node, or a cluster that has one node."""
+    # The package's own choice is the first port that is free, which two processes make at once.
+    port = free_port()
     if not cluster:
-        with ValkeyServer() as server:
+        with ValkeyServer(port=port) as server:
             yield server.connection_url
         return
     # The bus port would be the other one plus 10000, which may be past the last port.
-    with ValkeyServer(config={"cluster-enabled": "yes", "cluster-port": free_port()}) as server:
-        with Redis(port=server.port) as node:
+    config = {"cluster-enabled": "yes", "cluster-port": free_port()}
+    with ValkeyServer(port=port, config=config):
+        with Redis(port=port) as node:
             node.execute_command("CLUSTER ADDSLOTSRANGE 0 16383")
             wait_until(
                 lambda: node.execute_command("CLUSTER INFO")["cluster_state"] == "ok",
                 "the cluster was not formed",
             )
-        yield f"redis+cluster://127.0.0.1:{server.port}"
+        yield f"redis+cluster://127.0.0.1:{port}"
 
 
 def environ_without_settings() -> dict[str, str]:
