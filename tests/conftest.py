@@ -160,6 +160,26 @@ def service(database_url: str, tmp_path: Path) -> Iterator[Service]:
     made.built.database.close()
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def untouched(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """The same for a whole file of tests, none of which changes anything in it."""
+    folder = tmp_path_factory.mktemp("untouched")
+    with ExitStack() as stack:
+        if request.param == "sqlite":
+            template = request.getfixturevalue("sqlite_template")
+            address = f"sqlite:///{shutil.copy(template, folder / 'consent.db')}"
+        else:
+            databases: PostgresDatabases = request.getfixturevalue("postgresql_databases")
+            template = request.getfixturevalue("postgresql_template")
+            url = stack.enter_context(databases.fresh(template))
+            address = url.render_as_string(hide_password=False)
+        made = make_service(address, folder)
+        yield made
+        made.built.database.close()
+
+
 @pytest.fixture
 def worldwide(database_url: str, tmp_path: Path) -> Iterator[Service]:
     """The same, called by a trusted proxy that states each visitor's country."""

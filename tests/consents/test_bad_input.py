@@ -64,9 +64,9 @@ def assert_refused(service: Service, response: Any, status: int, code: str) -> d
         (None, "_schema"),
     ],
 )
-def test_a_field_that_is_not_right_is_named(service: Service, body: Any, field: str) -> None:  # noqa: ANN401
-    response = service.choose(data=json.dumps(body).encode())
-    error = assert_refused(service, response, 422, "validation_failed")
+def test_a_field_that_is_not_right_is_named(untouched: Service, body: Any, field: str) -> None:  # noqa: ANN401
+    response = untouched.choose(data=json.dumps(body).encode())
+    error = assert_refused(untouched, response, 422, "validation_failed")
     found = error["fields"]
     for part in field.split("."):
         assert list(found) == [part]
@@ -74,9 +74,9 @@ def test_a_field_that_is_not_right_is_named(service: Service, body: Any, field: 
     assert all(isinstance(problem, str) for problem in found)
 
 
-def test_all_fields_that_are_not_right_are_named_at_once(service: Service) -> None:
-    response = service.choose({"tracking": True}, language="de")
-    error = assert_refused(service, response, 422, "validation_failed")
+def test_all_fields_that_are_not_right_are_named_at_once(untouched: Service) -> None:
+    response = untouched.choose({"tracking": True}, language="de")
+    error = assert_refused(untouched, response, 422, "validation_failed")
     assert set(error["fields"]) == {"choices", "language"}
     assert set(error["fields"]["choices"]) == {"tracking", "analytics", "preferences"}
 
@@ -99,8 +99,8 @@ def test_all_fields_that_are_not_right_are_named_at_once(service: Service) -> No
     ],
     ids=lambda body: body[:20].decode("ascii", "replace"),
 )
-def test_what_is_not_json_is_refused(service: Service, body: bytes) -> None:
-    assert_refused(service, service.choose(data=body), 400, "malformed_json")
+def test_what_is_not_json_is_refused(untouched: Service, body: bytes) -> None:
+    assert_refused(untouched, untouched.choose(data=body), 400, "malformed_json")
 
 
 @pytest.mark.parametrize(
@@ -110,25 +110,25 @@ def test_what_is_not_json_is_refused(service: Service, body: bytes) -> None:
         (b'{"choices": {"analytics": false, "analytics": true}}', "analytics"),
     ],
 )
-def test_a_key_that_stands_twice_is_named(service: Service, body: bytes, key: str) -> None:
-    error = assert_refused(service, service.choose(data=body), 400, "malformed_json")
+def test_a_key_that_stands_twice_is_named(untouched: Service, body: bytes, key: str) -> None:
+    error = assert_refused(untouched, untouched.choose(data=body), 400, "malformed_json")
     assert list(error["fields"]) == [key]
 
 
-def test_a_body_of_20_kb_is_too_large(service: Service) -> None:
-    response = service.choose(data=json.dumps(GOOD | {"language": "x" * 20_000}).encode())
-    assert_refused(service, response, 413, "body_too_large")
+def test_a_body_of_20_kb_is_too_large(untouched: Service) -> None:
+    response = untouched.choose(data=json.dumps(GOOD | {"language": "x" * 20_000}).encode())
+    assert_refused(untouched, response, 413, "body_too_large")
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", ""])
-def test_only_json_is_read(service: Service, kind: str) -> None:
-    response = service.choose(data=json.dumps(GOOD).encode(), headers={"Content-Type": kind})
-    assert_refused(service, response, 415, "unsupported_media_type")
+def test_only_json_is_read(untouched: Service, kind: str) -> None:
+    response = untouched.choose(data=json.dumps(GOOD).encode(), headers={"Content-Type": kind})
+    assert_refused(untouched, response, 415, "unsupported_media_type")
 
 
 @pytest.mark.parametrize("site_key", ["site_nobody", "SITE_TEST", "site_test%00", "-"])
-def test_a_site_that_nobody_has_is_not_found(service: Service, site_key: str) -> None:
-    assert_refused(service, service.choose(site_key=site_key), 404, "unknown_site")
+def test_a_site_that_nobody_has_is_not_found(untouched: Service, site_key: str) -> None:
+    assert_refused(untouched, untouched.choose(site_key=site_key), 404, "unknown_site")
 
 
 @pytest.mark.parametrize(
@@ -143,25 +143,27 @@ def test_a_site_that_nobody_has_is_not_found(service: Service, site_key: str) ->
         "",
     ],
 )
-def test_a_foreign_page_cannot_record(service: Service, origin: str) -> None:
-    response = service.choose(headers={"Origin": origin})
-    assert_refused(service, response, 403, "origin_not_allowed")
+def test_a_foreign_page_cannot_record(untouched: Service, origin: str) -> None:
+    response = untouched.choose(headers={"Origin": origin})
+    assert_refused(untouched, response, 403, "origin_not_allowed")
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_a_write_without_an_origin_is_refused(service: Service) -> None:
+def test_a_write_without_an_origin_is_refused(untouched: Service) -> None:
     address = f"/v1/sites/{SITE_KEY}/consents"
-    response = service.client.post(address, json=GOOD)
-    assert_refused(service, response, 403, "origin_not_allowed")
+    response = untouched.client.post(address, json=GOOD)
+    assert_refused(untouched, response, 403, "origin_not_allowed")
 
 
 @pytest.mark.parametrize("key", ["short", "x" * 129])
-def test_an_idempotency_key_has_a_length_that_cannot_be_guessed(service: Service, key: str) -> None:
-    response = service.choose(headers={"Idempotency-Key": key})
-    error = assert_refused(service, response, 422, "validation_failed")
+def test_an_idempotency_key_has_a_length_that_cannot_be_guessed(
+    untouched: Service, key: str
+) -> None:
+    response = untouched.choose(headers={"Idempotency-Key": key})
+    error = assert_refused(untouched, response, 422, "validation_failed")
     assert list(error["fields"]) == ["Idempotency-Key"]
 
 
-def test_pages_of_the_site_may_read_what_was_wrong(service: Service) -> None:
-    response = service.choose(data=b"{")
+def test_pages_of_the_site_may_read_what_was_wrong(untouched: Service) -> None:
+    response = untouched.choose(data=b"{")
     assert response.headers["Access-Control-Allow-Origin"] == ORIGIN

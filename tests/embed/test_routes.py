@@ -34,11 +34,11 @@ def embedded(response: TestResponse) -> Any:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("query", ["", "?lang=sw", "?lang=en"])
-def test_the_script_holds_the_configuration(service: Service, query: str) -> None:
-    response = service.client.get(SCRIPT + query)
+def test_the_script_holds_the_configuration(untouched: Service, query: str) -> None:
+    response = untouched.client.get(SCRIPT + query)
     assert response.status_code == 200
     assert response.mimetype == "text/javascript"
-    assert embedded(response) == service.client.get(BANNER + query).get_json()
+    assert embedded(response) == untouched.client.get(BANNER + query).get_json()
 
 
 def test_markup_in_a_notice_stays_text(service: Service) -> None:
@@ -74,12 +74,12 @@ def test_markup_in_a_notice_stays_text(service: Service) -> None:
     ],
 )
 def test_the_language_is_the_one_asked_for_else_the_browsers_else_the_default(
-    service: Service, asked: str | None, preferred: str | None, language: str
+    untouched: Service, asked: str | None, preferred: str | None, language: str
 ) -> None:
     headers = {"Accept-Language": preferred} if preferred else {}
     query = {"lang": asked} if asked is not None else {}
     for path in (SCRIPT, BANNER):
-        response = service.client.get(path, query_string=query, headers=headers)
+        response = untouched.client.get(path, query_string=query, headers=headers)
         shown = embedded(response) if path == SCRIPT else response.get_json()
         assert shown["language"] == language
         assert "Accept-Language" in response.headers["Vary"]
@@ -98,11 +98,11 @@ def test_the_language_is_the_one_asked_for_else_the_browsers_else_the_default(
     ],
 )
 def test_the_script_comes_as_small_as_the_browser_allows(
-    service: Service, accepted: str | None, encoding: str | None
+    untouched: Service, accepted: str | None, encoding: str | None
 ) -> None:
-    plain = service.client.get(SCRIPT).data
+    plain = untouched.client.get(SCRIPT).data
     headers = {} if accepted is None else {"Accept-Encoding": accepted}
-    response = service.client.get(SCRIPT, headers=headers)
+    response = untouched.client.get(SCRIPT, headers=headers)
     assert response.headers.get("Content-Encoding") == encoding
     unpack = {"br": brotli.decompress, "gzip": gzip.decompress, None: bytes}[encoding]
     assert unpack(response.data) == plain
@@ -119,14 +119,14 @@ def test_a_browser_that_has_the_script_is_told_so(service: Service) -> None:
     assert service.client.get(SCRIPT, headers=known).status_code == 200
 
 
-def test_no_shared_cache_keeps_what_depends_on_the_place(service: Service) -> None:
-    assert service.client.get(SCRIPT).headers["Cache-Control"] == "private, max-age=300"
-    assert service.client.get(BANNER).headers["Cache-Control"] == "private, no-cache"
+def test_no_shared_cache_keeps_what_depends_on_the_place(untouched: Service) -> None:
+    assert untouched.client.get(SCRIPT).headers["Cache-Control"] == "private, max-age=300"
+    assert untouched.client.get(BANNER).headers["Cache-Control"] == "private, no-cache"
 
 
-def test_any_page_may_run_the_script(service: Service) -> None:
+def test_any_page_may_run_the_script(untouched: Service) -> None:
     headers = {"Origin": "https://elsewhere.example", "Referer": "https://elsewhere.example/"}
-    response = service.client.get(SCRIPT, headers=headers)
+    response = untouched.client.get(SCRIPT, headers=headers)
     assert response.status_code == 200
     assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
     assert "Set-Cookie" not in response.headers
@@ -143,8 +143,8 @@ def test_the_privacy_signal_and_the_place_are_in_the_configuration(worldwide: Se
 
 
 @pytest.mark.parametrize("path", ["/embed/site_nobody.js", "/v1/sites/site_nobody/banner"])
-def test_a_site_that_nobody_has_is_not_found(service: Service, path: str) -> None:
-    response = service.client.get(path)
+def test_a_site_that_nobody_has_is_not_found(untouched: Service, path: str) -> None:
+    response = untouched.client.get(path)
     assert response.status_code == 404
     assert response.get_json()["error"]["code"] == "unknown_site"
     assert response.headers["Cache-Control"] == "no-store"
