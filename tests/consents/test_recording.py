@@ -96,6 +96,13 @@ def test_the_token_continues_the_visitors_chain(service: Service, by: str) -> No
     assert [record["previous_id"] for record in records[1:]] == [r["id"] for r in records[:2]]
 
 
+def test_json_may_name_its_charset(service: Service) -> None:
+    kind = {"Content-Type": "application/json; charset=utf-8"}
+    body: dict[str, object] = {"choices": {"analytics": True, "preferences": False}}
+    body |= {"action": "save", "notice_version": 1, "language": "sw", "surface": "banner"}
+    assert service.choose(data=json.dumps(body).encode(), headers=kind).status_code == 201
+
+
 def test_an_older_token_of_the_visitor_still_continues_the_chain_at_its_end(
     service: Service,
 ) -> None:
