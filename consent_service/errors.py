@@ -160,11 +160,17 @@ class TooManyRequests(ServiceError):
 
 
 class Unavailable(ServiceError):
-    """The database cannot answer now (gone, locked, full). Nothing was stored."""
+    """The database cannot answer now (gone, locked, full).
+
+    Nothing half-done was stored. Where it went away during a commit nobody knows whether all was.
+    """
 
     code = "unavailable"
     status = HTTPStatus.SERVICE_UNAVAILABLE
-    message = "The service cannot store or read this now. Nothing was stored; please try again."
+    message = (
+        "The service cannot do this now. Please try again after the seconds in Retry-After; with "
+        "the same Idempotency-Key a choice is stored once, however often it is sent."
+    )
 
     #: Seconds; a lock or a fail-over is mostly over by then.
     retry_after = 2
