@@ -149,14 +149,14 @@ def demo(port: int) -> None:
 
 def _check_address(host: str, port: int, advice: str) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
+    try:
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind((host, port))
-        except OSError as error:
-            raise OperatorError(
-                f"Port {port} of {host} cannot be used ({error.strerror}). {advice}"
-            ) from error
+    except OSError as error:
+        raise OperatorError(
+            f"Port {port} of {host} cannot be used ({error.strerror}). {advice}"
+        ) from error
 
 
 def _serve(settings: Settings) -> None:
