@@ -1,10 +1,19 @@
 /** The configuration, put in front of the built file by the server. */
 declare const __CONFIG__: import("./config").Configuration;
+/** The script's own tag, likewise; only while it first runs does the browser tell it. */
+declare const __SCRIPT__: HTMLScriptElement;
+
+/** Where the service serves what `more.ts` was built into. */
+declare const __MORE__: string;
 
 /** A style sheet as text, minified by the build. */
 declare module "*.css" {
   const text: string;
   export default text;
+}
+
+interface Document {
+  readonly prerendering?: boolean;
 }
 
 interface Navigator {
@@ -14,7 +23,6 @@ interface Navigator {
 /** The part of Trusted Types that gated scripts need. */
 interface ScriptPolicy {
   createScript(text: string): string;
-  createScriptURL(url: string): string;
 }
 
 interface Window {

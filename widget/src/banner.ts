@@ -6,13 +6,13 @@ import { actions, button, words } from "./layer";
 export function buildBanner(): HTMLElement {
   return el(
     "section",
-    { class: `csvc-${config.theme.position ?? "bottom"}`, "aria-label": texts.title },
-    words(texts.title, texts.body),
-    actions("solid", "reject_all", button("choose", "choose", "plain")),
+    { class: `csvc-${config.theme.position}`, "aria-label": texts.title },
+    words(texts.title, texts.body, texts.dismiss),
+    actions("csvc-solid", "reject_all", button("choose", "choose")),
   );
 }
 
 /** The quiet control that stays after a choice. */
 export function buildReopen(): HTMLElement {
-  return el("aside", { "aria-label": texts.reopen }, button("reopen", "reopen", "quiet"));
+  return el("aside", { "aria-label": texts.reopen }, button("reopen", "reopen"));
 }

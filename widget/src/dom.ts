@@ -30,8 +30,8 @@ export function attempt<Result>(action: () => Result): Result | undefined {
  * opens the preferences: it never falls back to the body.
  */
 export function focusOn(...wanted: (Element | null)[]): void {
-  const fallbacks = ["main,[role=main]", "h1,h2,h3,#csvc-reopen"].map((selector) => document.querySelector(selector));
-  for (const element of [...wanted, ...fallbacks] as (HTMLElement | null)[]) {
+  for (const selector of ["main,[role=main]", "h1,h2,h3,#csvc-reopen"]) wanted.push(document.querySelector(selector));
+  for (const element of wanted as (HTMLElement | null)[]) {
     if (!element || element === document.body) continue;
     // Lets it take the focus by script without making it a stop of the Tab key.
     if (element.tabIndex < 0) element.tabIndex = -1;

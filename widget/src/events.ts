@@ -1,4 +1,5 @@
 import type { ConsentServiceEvents as Events } from "../consent-service";
+import { tag } from "./config";
 
 // The browser's own: a listener that throws is reported as the page's fault, and stops neither the others nor the widget.
 const target = new EventTarget();
@@ -10,8 +11,9 @@ export function on<Name extends keyof Events>(name: Name, listener: (detail: Eve
   return () => target.removeEventListener(name, heard);
 }
 
-/** Tells the listeners. */
+/** Tells the listeners, and the console where the site asks for that. */
 export function emit<Name extends keyof Events>(name: Name, detail: Events[Name]): void {
+  if ("debug" in tag.dataset) console.info("consent-service:", name, detail);
   target.dispatchEvent(new CustomEvent(name, { detail }));
 }
 

@@ -1,7 +1,6 @@
 import type { Choices, GateDecision } from "../consent-service";
-import type { GateAnswer } from "./api";
 import { askGate } from "./api";
-import { config, purposes } from "./config";
+import { config, isEssential, optionalKeys, tag } from "./config";
 import { emit, failed } from "./events";
 import { hasGranted } from "./store";
 
@@ -17,20 +16,22 @@ let round = 0;
 
 /** Whether a purpose may run, by the last answer known. Everything unknown, broken or late is denied. */
 export function allows(purpose: string): boolean {
-  if (purposes.essential.some(({ key }) => key === purpose)) return true;
-  return decisions[purpose]?.allow === true && !refused[purpose];
+  return isEssential(purpose) || (decisions[purpose]?.allow === true && !refused[purpose]);
+}
+
+/** Whether there is nothing to wait for: the visitor has refused the purpose, or nobody asks about it. */
+export function isRefused(purpose: string): boolean {
+  return !!refused[purpose] || !optionalKeys().includes(purpose);
 }
 
 async function ask(): Promise<void> {
   const asked = round;
-  const answer = await askGate().catch((error: unknown): GateAnswer => {
-    failed(error);
-    return { decisions: {}, max_age: AFTER_FAILURE };
-  });
+  emit("asked", { purposes: optionalKeys() });
+  const answer = await askGate().catch(failed);
   if (asked !== round) return refresh();
   asking = undefined;
-  decisions = answer.decisions;
-  freshUntil = Date.now() + (answer.max_age || AFTER_FAILURE) * 1000;
+  decisions = { ...answer?.decisions };
+  freshUntil = Date.now() + (answer?.max_age || AFTER_FAILURE) * 1000;
   emit("decision", { decisions });
 }
 
@@ -41,7 +42,8 @@ async function ask(): Promise<void> {
 export async function refresh(): Promise<void> {
   if (!asking && Date.now() >= freshUntil) {
     decisions = {};
-    if (hasGranted() || config.regime !== "opt_in") asking = ask();
+    const isOptIn = config.regime === "opt_in" || ("dnt" in tag.dataset && navigator.doNotTrack === "1");
+    if (hasGranted() || !isOptIn) asking = ask();
   }
   await asking;
 }
@@ -51,7 +53,7 @@ export function bar(choices: Choices): void {
   for (const key in choices) if (!choices[key]) refused[key] = true;
 }
 
-/** Takes over a recorded choice; answers given before it no longer count. */
+/** Takes over the choices that stand now; answers given before them no longer count. */
 export function settle(choices: Choices): void {
   refused = {};
   bar(choices);

@@ -1,18 +1,16 @@
-import { on } from "./events";
-import { allows, refresh } from "./gate";
-import { decide, open, start } from "./widget";
+import { useConfig } from "./config";
+import { begin, members } from "./core";
+import { face, open, press } from "./widget";
 
-// A second copy of the script does nothing.
-if (!window.consentService) {
-  window.consentService = {
-    ready: start(),
-    allows,
-    gate: async (purpose) => {
-      await refresh();
-      return allows(purpose);
-    },
+const before = window.consentService;
+
+// A second copy of the script does nothing; an array is what the page has queued before the first came.
+if (!before || Array.isArray(before)) {
+  useConfig(__CONFIG__, __SCRIPT__);
+  window.consentService = Object.assign(members, {
+    ready: begin(face),
     open: () => open(),
-    withdraw: () => decide("withdraw"),
-    on,
-  };
+    withdraw: () => press("withdraw"),
+  });
+  members.push(...((before as Parameters<typeof members.push> | undefined) ?? []));
 }

@@ -5,9 +5,9 @@ import { el } from "./dom";
 /** What a button does, and the text that says so. */
 export type Press = "accept_all" | "reject_all" | "withdraw" | "choose" | "save" | "reopen" | "close";
 
-/** A button. */
-export function button(id: string, press: Press, style: string): HTMLElement {
-  return el("button", { id: `csvc-${id}`, class: `csvc-${style}`, value: press }, texts[press]);
+/** A button; `style` is "solid" or nothing. */
+export function button(id: string, press: Press, style?: string): HTMLElement {
+  return el("button", { id: `csvc-${id}`, class: style, value: press }, texts[press]);
 }
 
 /** A line that stands out; with a role, it is also read out at once. */
@@ -15,11 +15,14 @@ export function note(text: string, role?: "alert"): HTMLElement {
   return el("p", { class: "csvc-note", role }, text);
 }
 
+/** Whether the browser sends an opt-out signal. */
+export function isSignalled(): boolean {
+  return config.gpc.detected || !!navigator.globalPrivacyControl;
+}
+
 /** What the visitor is told about their browser's opt-out signal, if it sends one. */
-function signalNote(): Child {
-  const { detected, overridable } = config.gpc;
-  const on = detected || navigator.globalPrivacyControl;
-  return on && note(overridable ? `${texts.gpc_honoured} ${texts.gpc_override}` : texts.gpc_honoured);
+export function signalNote(): Child {
+  return isSignalled() && note(config.gpc.note);
 }
 
 /** The choice of language, where there is one. */
@@ -38,11 +41,17 @@ function policyLink(): Child {
 }
 
 /** The part of a layer that scrolls: its title and what it says. */
-export function words(title: string, body: string, beside?: Child, ...more: Child[]): HTMLElement {
+export function words(title: string, body: string, closeLabel: string, ...more: Child[]): HTMLElement {
   return el(
     "div",
     { class: "csvc-scroll" },
-    el("div", { class: "csvc-head" }, el("h2", {}, title), languageSwitch(), beside),
+    el(
+      "div",
+      { class: "csvc-head" },
+      el("h2", {}, title),
+      languageSwitch(),
+      el("button", { id: "csvc-close", value: "close", "aria-label": closeLabel }, "×"),
+    ),
     el("p", {}, body, " ", policyLink()),
     signalNote(),
     ...more,
@@ -50,7 +59,7 @@ export function words(title: string, body: string, beside?: Child, ...more: Chil
 }
 
 /** The buttons of a layer. Accept and reject are made alike: neither may look or weigh more than the other. */
-export function actions(style: string, reject: Press, third: HTMLElement): HTMLElement {
+export function actions(style: string | undefined, reject: Press, third: HTMLElement): HTMLElement {
   return el(
     "div",
     { class: "csvc-actions" },

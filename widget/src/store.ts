@@ -19,31 +19,47 @@ interface Entry {
   choices: string;
 }
 
-/** Holds the entry for this page where localStorage is blocked. */
+/** Holds the entry for this page where localStorage is blocked or full. */
 let memory: Entry | undefined;
+/** The same for the time until which the banner stays closed. */
+let closed = "";
+/** What was kept when it was last looked at. */
+let known: string;
 
 function readCookie(): string {
   return attempt(() => document.cookie.split(`${config.cookie}_choices=`)[1]!.split(";")[0]) ?? "";
 }
 
 function readEntry(): Entry | undefined {
-  return attempt(() => JSON.parse(localStorage.getItem(config.cookie)!) as Entry) ?? memory;
+  return memory ?? attempt(() => JSON.parse(localStorage.getItem(config.cookie)!) as Entry);
 }
 
 function writeEntry(entry: Entry): void {
   memory = entry;
-  attempt(() => localStorage.setItem(config.cookie, JSON.stringify(entry)));
+  attempt(() => {
+    localStorage.setItem(config.cookie, JSON.stringify(entry));
+    memory = undefined;
+  });
+}
+
+function written(): string {
+  return readCookie() || (readEntry()?.choices ?? "");
 }
 
 /** Parts of `1~notice~expires~record~gpc~purpose:1~purpose:0`, empty where nothing usable is kept. */
 function readParts(): string[] {
-  const parts = (readCookie() || (readEntry()?.choices ?? "")).split("~");
+  const parts = written().split("~");
   return parts[0] === "1" ? parts : [];
 }
 
 /** Whether a choice was made, but under a notice that said something else. */
 export function isOutdated(): boolean {
   return +readParts()[1]! < config.material_version;
+}
+
+/** Whether an earlier choice, still valid or not, answered for a purpose. */
+export function hasAnswered(purpose: string): boolean {
+  return written().includes(`~${purpose}:`);
 }
 
 /** The choices that stand: not expired, and made under a notice that still says the same. */
@@ -79,4 +95,21 @@ export function keep({ notice_version, expires_at, id, gpc, choices }: ConsentRe
     const expires = Math.floor(Date.parse(expires_at) / 1000);
     writeEntry({ token, choices: [1, notice_version, expires, id, +gpc, ...pairs].join("~") });
   }
+}
+
+/** Whether what is kept has changed since this was last asked, by this tab or another. */
+export function hasChanged(): boolean {
+  return known !== (known = written());
+}
+
+/** Remembers that the banner was closed with no choice made; it is due again when the region's rule says so. */
+export function postpone(): void {
+  closed = `${config.material_version}~${Date.now() + config.reask_days * 864e5}`;
+  attempt(() => localStorage.setItem(config.cookie + "_closed", closed));
+}
+
+/** Whether the banner waits for a choice: none stands, and it was not closed under this notice a short while ago. */
+export function isDue(): boolean {
+  const [notice, until] = (attempt(() => localStorage.getItem(config.cookie + "_closed")) ?? closed).split("~");
+  return !standing() && !(+notice! >= config.material_version && +until! > Date.now());
 }

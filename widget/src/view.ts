@@ -1,67 +1,74 @@
-import type { Choices } from "../consent-service";
-import { buildBanner, buildReopen } from "./banner";
-import { config, texts } from "./config";
+import { config } from "./config";
 import { el, focusOn } from "./dom";
-import { emit } from "./events";
+import { emit, failed } from "./events";
 import { note } from "./layer";
-import { buildPreferences } from "./preferences";
-import { isOutdated, standing } from "./store";
-import { textOn } from "./styles";
+import { more } from "./load-more";
+import { isOutdated } from "./store";
 
 /** What stands on the page: always exactly one of these. */
 export type Layer = "banner" | "preferences" | "reopen";
 
 /** A screen reader has to have met the empty line before the words come. */
 const ANNOUNCE_DELAY = 100;
-/** How long a status stays readable. */
-const STATUS_TIME = 6000;
 
 const statusLine = el("div", { role: "status" });
 
 /** The one element the widget adds to the page. */
 export const root = el("div", { id: "csvc-root" }, statusLine);
 
-/** The layer now on the page. */
+/** The layer now on the page, or to be there once the page has a body. */
 export let layer: Layer | undefined;
 
 let drawn: HTMLElement | undefined;
-let statusTimer = 0;
 
-function build(next: Layer, choices?: Choices): HTMLElement {
-  if (next === "banner") return buildBanner();
-  return next === "preferences" ? buildPreferences(choices) : buildReopen();
+function place(): void {
+  // The keyboard meets what waits for an answer first, and what merely stays last.
+  document.body?.[layer === "banner" ? "prepend" : "append"](root);
+  if (drawn instanceof HTMLDialogElement) {
+    drawn.open = false;
+    drawn.showModal();
+    focusOn(drawn.querySelector("h2"));
+  }
 }
 
-function applyTheme(): void {
+/** Puts a layer in the place of the one on the page. */
+export function draw(next: Layer, built: HTMLElement): void {
+  const isNew = layer !== next;
   const { language, direction, theme } = config;
   root.lang = language;
   root.dir = direction;
   if (theme.accent) {
     root.style.setProperty("--csvc-accent", theme.accent);
-    root.style.setProperty("--csvc-on-accent", textOn(theme.accent));
+    root.style.setProperty("--csvc-on-accent", theme.on_accent!);
   }
+  drawn?.remove();
+  drawn = built;
+  layer = next;
+  root.prepend(drawn);
+  place();
+  if (isOutdated()) more().then((rest) => say(rest.whatChanged()), failed);
+  if (isNew && next !== "reopen") emit("shown", { surface: next });
 }
 
 /**
- * Puts a layer in the place of the one on the page.
+ * Puts the root on the page once there is a body, and again where it is thrown out, by accident or with all the body.
  *
- * @param choices - the boxes ticked in the preference centre
+ * @param listen - has the page's events heard again: `document.write` forgets who listens
  */
-export function draw(next: Layer, choices = standing()): void {
-  const isNew = layer !== next;
-  applyTheme();
-  drawn?.remove();
-  drawn = build(next, choices);
-  layer = next;
-  // The keyboard meets what waits for an answer first, and what merely stays last.
-  document.body[next === "banner" ? "prepend" : "append"](root);
-  root.prepend(drawn);
-  if (isOutdated()) say(texts.notice_changed);
-  if (next === "preferences") {
-    (drawn as HTMLDialogElement).showModal();
-    focusOn(drawn.querySelector("h2"));
+export function stay(listen: () => void): void {
+  // At most once a frame: something may throw it out each time.
+  if (!root.isConnected) {
+    requestAnimationFrame(() => {
+      if (root.isConnected || !drawn) return;
+      listen();
+      place();
+    });
   }
-  if (isNew && next !== "reopen") emit("shown", { surface: next });
+}
+
+/** Keeps the banner off what has the focus. */
+export function uncover(focused: Element): void {
+  more().then((rest) => rest.uncover(focused, drawn!), failed);
 }
 
 /** Marks the layer as waiting. Its buttons are not disabled, which would take the focus away from the one pressed. */
@@ -69,13 +76,9 @@ export function setBusy(busy: boolean): void {
   drawn?.setAttribute("aria-busy", String(busy));
 }
 
-/** Says that something is done, without taking the focus. */
-export function status(text: string, delay = ANNOUNCE_DELAY): void {
-  clearTimeout(statusTimer);
-  statusTimer = window.setTimeout(() => {
-    statusLine.textContent = text;
-    if (text) status("", STATUS_TIME);
-  }, delay);
+/** Says that something is done, without taking the focus. It goes from view by itself. */
+export function status(text: string): void {
+  setTimeout(() => statusLine.replaceChildren(el("span", {}, text)), ANNOUNCE_DELAY);
 }
 
 /** Says something beside the buttons; `alert` where it answers what the visitor just did. */

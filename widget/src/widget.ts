@@ -1,24 +1,34 @@
 import type { Choices } from "../consent-service";
-import type { Action, Surface } from "./api";
-import { fetchConfig, nonce, record } from "./api";
-import { config, optionalKeys, texts, useConfig } from "./config";
-import { deleteRefusedCookies } from "./cookies";
+import { fetchConfig } from "./api";
+import { buildBanner, buildReopen } from "./banner";
+import { texts, useConfig } from "./config";
+import type { Face } from "./core";
+import { all, decide } from "./decide";
 import { focusOn } from "./dom";
-import { emit, failed } from "./events";
-import { bar, settle } from "./gate";
+import { emit, failed, on } from "./events";
 import type { Press } from "./layer";
-import { tickedChoices } from "./preferences";
-import { runScripts, watchScripts } from "./scripts";
-import { keep, standing } from "./store";
+import { more } from "./load-more";
+import { isDue, postpone } from "./store";
 import { addStyles } from "./styles";
-import { draw, layer, root, say, setBusy, status } from "./view";
+import css from "./styles.css";
+import type { Layer } from "./view";
+import { draw, layer, root, say, setBusy, stay, status, uncover } from "./view";
 
-let saving: Promise<void> | undefined;
 let opener: Element | null = null;
+
+/**
+ * Shows a layer.
+ *
+ * @param choices - the boxes to tick in the preference centre, where not those ticked there now, or else those that stand
+ */
+async function show(next: Layer, choices?: Choices): Promise<void> {
+  if (next === "preferences") draw(next, (await more()).buildPreferences(root, choices));
+  else draw(next, next === "banner" ? buildBanner() : buildReopen());
+}
 
 /** Shows what stands on the page while nobody is in the preference centre. */
 function rest(): void {
-  draw(standing() ? "reopen" : "banner");
+  void show(isDue() ? "banner" : "reopen");
 }
 
 /** Puts the focus back to where the preference centre was opened from, or to the page. */
@@ -27,118 +37,94 @@ function returnFocus(): void {
   opener = null;
 }
 
-/** Opens the preference centre. */
-export function open(from: Element | null = document.activeElement): void {
-  if (layer === "preferences" || !document.body) return;
-  opener = from;
-  draw("preferences");
+function complain(error: unknown): void {
+  say(texts.error, "alert");
+  failed(error);
 }
 
-/** Leaves the preference centre with nothing decided. */
+/**
+ * Opens the preference centre.
+ *
+ * @param choices - the boxes to tick, where not those that stand
+ */
+export function open(from: Element | null = document.activeElement, choices?: Choices): void {
+  if (layer === "preferences") return;
+  opener = from;
+  show("preferences", choices).catch(complain);
+}
+
+/** Leaves a layer with nothing decided. From the banner, it stays away for as long as the region's rule says. */
 function close(): void {
-  if (layer !== "preferences") return;
+  if (layer === "reopen") return;
+  if (layer === "banner") {
+    postpone();
+    emit("dismissed", {});
+  }
   rest();
   returnFocus();
 }
 
 async function switchLanguage(code: string): Promise<void> {
-  await fetchConfig(code).then(useConfig, failed);
-  draw(layer!, tickedChoices(root));
+  useConfig(await fetchConfig(code));
+  await show(layer!);
   focusOn(root.querySelector("select"));
 }
 
-async function send(action: Action, choices: Choices, surface: Surface): Promise<void> {
-  const { notice_version, language } = config;
-  const answer = await record({ choices, action, notice_version, language, surface });
-  if (!answer.record) {
-    useConfig(answer.banner);
-    // Whatever the new notice says, a withdrawal stays one.
-    if (action === "withdraw" && config.notice_version > notice_version) return send(action, all(false), surface);
-    draw(surface);
-    focusOn(root.querySelector("h2"));
-    return say(texts.notice_changed, "alert");
-  }
-
-  keep(answer.record, answer.token);
-  settle(answer.record.choices);
-  deleteRefusedCookies(answer.record.choices);
-  rest();
-  status(action === "withdraw" ? texts.withdrawn : texts.saved);
-  // It went with the button pressed, unless the visitor has moved on.
-  if (document.activeElement === document.body) returnFocus();
-  emit("change", { choices: answer.record.choices });
-  runScripts().catch(failed);
-}
-
-function all(allowed: boolean): Choices {
-  return Object.fromEntries(optionalKeys().map((key) => [key, allowed]));
-}
-
-async function save(action: Action): Promise<void> {
-  const choices = action === "save" ? tickedChoices(root) : all(action === "accept_all");
-  bar(choices);
-  setBusy(true);
-  try {
-    await send(action, choices, layer === "banner" ? layer : "preferences");
-  } catch (error) {
-    say(texts.error, "alert");
-    failed(error);
-  }
-  setBusy(false);
-}
-
 /** Records a decision; where that fails, says so and grants nothing. Never rejects. */
-export async function decide(action: Action): Promise<void> {
-  if (saving) {
-    // A second press is one too many, but a withdrawal is always heard.
-    if (action !== "withdraw") return;
-    await saving;
+export async function press(action: Exclude<Press, "choose" | "reopen" | "close">): Promise<void> {
+  const surface = layer === "banner" ? layer : "preferences";
+  setBusy(true);
+  const choices = action === "save" ? (await more()).tickedChoices(root) : all(action === "accept_all");
+  const outcome = await decide(choices, action, surface);
+  setBusy(false);
+  if (outcome) return status(action === "withdraw" ? texts.withdrawn : texts.saved);
+  if (outcome === false) {
+    await show(surface);
+    focusOn(root.querySelector("h2"));
   }
-  saving = save(action);
-  await saving;
-  saving = undefined;
+  say(outcome === false ? texts.notice_changed : texts.error, "alert");
+}
+
+function heard(event: Event): void {
+  const target = event.target as HTMLSelectElement;
+  const isOwn = root.contains(target);
+  const { type } = event;
+  if (type === "focusin") {
+    if (!isOwn && layer === "banner") uncover(target);
+  } else if (type === "click") {
+    const control = target.closest?.("[data-consent-open]");
+    const value = isOwn && target.tagName === "BUTTON" ? (target.value as Press) : control && "choose";
+    if (control) event.preventDefault();
+    if (value === "close") close();
+    else if (value === "choose" || value === "reopen") open(control ?? target);
+    else if (value) void press(value);
+  } else if (isOwn) {
+    // The boxes have no id: only the choice of language acts at once.
+    if (type === "change" && target.id) switchLanguage(target.value).catch(complain);
+    // In the preference centre, Escape closes.
+    if (type === "close" || ((event as KeyboardEvent).key === "Escape" && layer === "banner")) close();
+  }
 }
 
 function listen(): void {
-  root.onclick = ({ target }) => {
-    if (!(target instanceof HTMLButtonElement)) return;
-    const press = target.value as Press;
-    if (press === "close") close();
-    else if (press === "choose" || press === "reopen") open(target);
-    else void decide(press);
-  };
-  root.onchange = ({ target }) => {
-    const { id, value } = target as HTMLSelectElement;
-    // The boxes have none: only the choice of language acts at once.
-    if (id) switchLanguage(value).catch(failed);
-  };
-  // Escape. The event does not bubble.
-  root.addEventListener("close", close, true);
-  document.addEventListener("click", (event) => {
-    const control = (event.target as Element).closest?.("[data-consent-open]");
-    if (!control) return;
-    event.preventDefault();
-    open(control);
-  });
+  // Not all of them bubble.
+  for (const type of ["click", "change", "close", "focusin", "keydown"]) addEventListener(type, heard, true);
 }
 
-/** Shows what is due and runs what is allowed. Never rejects. */
-export async function start(): Promise<void> {
-  try {
-    addStyles(nonce);
+/** The banner, the preference centre and the quiet control. */
+export const face: Face = {
+  begin() {
+    addStyles(css);
     listen();
-    // The script may run before the page has a body.
-    while (!document.body) await new Promise((next) => setTimeout(next));
-    // What waits for an answer is shown at once; what merely stays can come last.
-    if (!standing()) rest();
-    // Before the page's markup is read to its end, the text of a tag may be there only in part.
-    if (document.readyState === "loading") {
-      await new Promise((parsed) => document.addEventListener("DOMContentLoaded", parsed));
-    }
-    if (!layer) rest();
-    watchScripts();
-    await runScripts();
-  } catch (error) {
-    failed(error);
-  }
-}
+    on("change", () => {
+      rest();
+      // It went with the button pressed, unless the visitor has moved on.
+      if (document.activeElement === document.body) returnFocus();
+    });
+    if (isDue()) rest();
+  },
+  tend: () => stay(listen),
+  // What merely stays can come last.
+  complete: () => layer ?? rest(),
+  open,
+};

@@ -1,10 +1,9 @@
-import type { Choices } from "../consent-service";
-import type { Purpose, Service } from "./config";
-import { config, purposes, texts } from "./config";
-import type { Child } from "./dom";
-import { el } from "./dom";
-import { actions, button, words } from "./layer";
-import { hasGranted } from "./store";
+import type { Choices } from "../../consent-service";
+import type { Purpose, Service } from "../config";
+import { config, purposes, texts } from "../config";
+import type { Child } from "../dom";
+import { el } from "../dom";
+import { actions, button, words } from "../layer";
 
 const PARTS = ["name", "duration", "party", "description"] as const;
 
@@ -61,15 +60,26 @@ function contact(): HTMLElement {
   return el("article", {}, el("h4", {}, texts.contact), ...lines.map((line) => el("p", {}, line)));
 }
 
-/** The second layer: every purpose with its services and cookies, and a box for each that may be refused. */
-export function buildPreferences(choices?: Choices): HTMLDialogElement {
+/** What is ticked in a preference centre now. */
+export function tickedChoices(root: ParentNode): Choices {
+  const boxes = [...root.querySelectorAll<HTMLInputElement>("[data-purpose]")];
+  return Object.fromEntries(boxes.map((box) => [box.dataset["purpose"], box.checked]));
+}
+
+/**
+ * The second layer: every purpose with its services and cookies, and a box for each that may be refused.
+ *
+ * @param choices - the boxes to tick
+ * @param hasGranted - whether there is anything to withdraw
+ */
+export function buildPreferences(choices: Choices | undefined, hasGranted: boolean): HTMLDialogElement {
   return el(
     "dialog",
     { "aria-label": texts.preferences_title },
     words(
       texts.preferences_title,
       texts.preferences_body,
-      el("button", { id: "csvc-close", value: "close", "aria-label": texts.close }, "×"),
+      texts.close,
       el("h3", {}, texts.optional_title),
       ...purposes.optional.map((purpose) => optionalItem(purpose, choices?.[purpose.key])),
       el("h3", {}, texts.essential_title),
@@ -77,12 +87,6 @@ export function buildPreferences(choices?: Choices): HTMLDialogElement {
       ...purposes.essential.map(essentialItem),
       contact(),
     ),
-    actions("plain", hasGranted() ? "withdraw" : "reject_all", button("save", "save", "solid")),
+    actions(undefined, hasGranted ? "withdraw" : "reject_all", button("save", "save", "csvc-solid")),
   );
-}
-
-/** What is ticked in a preference centre now. */
-export function tickedChoices(layer: ParentNode): Choices {
-  const boxes = [...layer.querySelectorAll<HTMLInputElement>("[data-purpose]")];
-  return Object.fromEntries(boxes.map((box) => [box.dataset["purpose"], box.checked]));
 }
