@@ -31,6 +31,8 @@ class Decision:
     notice_version: int
     language: str
     surface: str
+    #: Whether the page saw the browser's opt-out signal.
+    gpc: bool = False
 
 
 @dataclass(frozen=True)

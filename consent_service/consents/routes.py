@@ -13,7 +13,7 @@ from marshmallow import Schema, fields, validate
 
 from consent_service import clock
 from consent_service.config import Settings
-from consent_service.consents import agent, tokens
+from consent_service.consents import agent, signal, tokens
 from consent_service.consents.record import Circumstances, Decision
 from consent_service.consents.schemas import (
     DecisionIn,
@@ -77,9 +77,22 @@ def presented_token(site: Site) -> str | None:
     return tokens.presented_token(request.environ, site.cookie_name)
 
 
-def gpc_signalled() -> bool:
-    """Say whether the browser sends Global Privacy Control (W3C GPC, section 3.1)."""
-    return request.headers.get("Sec-GPC") == "1"
+class SignalQuery(Schema):
+    """What the page says of the browser's opt-out signal."""
+
+    gpc = fields.String(
+        load_default="0",
+        validate=validate.OneOf(signal.SAID),
+        metadata={
+            "description": "`1`: the page sees Global Privacy Control in "
+            "`navigator.globalPrivacyControl`. The header Sec-GPC counts as well."
+        },
+    )
+
+
+def gpc_signalled(*, said: bool = False) -> bool:
+    """Say whether Global Privacy Control is on: the browser says so, or the page does."""
+    return signal.signalled(request.environ, said=said)
 
 
 @visitors.route("")
@@ -97,6 +110,7 @@ class Decisions(MethodView):
         """Record a decision of the visitor who holds the token, or of a new visitor."""
         del site_key
         site = current_site()
+        gpc = gpc_signalled(said=decision.gpc)
         regions = use(Regions)
         place = regions.place(request.environ)
         rule = regions.rule(place, site)
@@ -108,7 +122,7 @@ class Decisions(MethodView):
                 token=presented_token(site),
                 idempotency_key=headers["idempotency_key"],
                 circumstances=Circumstances(
-                    gpc=gpc_signalled(),
+                    gpc=gpc,
                     place=place,
                     device_class=agent.device_class(user_agent),
                     browser_family=agent.browser_family(user_agent),
@@ -117,9 +131,7 @@ class Decisions(MethodView):
             )
         except NoticeChanged as error:
             notice = use(NoticeDirectory).in_force(site)
-            error.extra = {
-                "banner": shown_to(notice, site, decision.language, rule, gpc=gpc_signalled())
-            }
+            error.extra = {"banner": shown_to(notice, site, decision.language, rule, gpc=gpc)}
             raise
         response = jsonify(
             record=recorded.record,

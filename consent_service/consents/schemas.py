@@ -36,6 +36,15 @@ class DecisionIn(Schema):
     notice_version = fields.Integer(required=True, strict=True, validate=validate.Range(min=1))
     language = fields.String(required=True, validate=validate.Length(2, 35))
     surface = fields.String(required=True, validate=validate.OneOf(SURFACES))
+    gpc = fields.Boolean(
+        truthy={True},
+        falsy={False},
+        load_default=False,
+        metadata={
+            "description": "Whether the page sees Global Privacy Control in "
+            "`navigator.globalPrivacyControl`. The header Sec-GPC counts as well."
+        },
+    )
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Decision:  # noqa: ANN401

@@ -6,7 +6,7 @@ from flask import Response, jsonify, request
 from flask.views import MethodView
 from marshmallow import Schema, fields
 
-from consent_service.consents.routes import gpc_signalled
+from consent_service.consents.routes import SignalQuery, gpc_signalled
 from consent_service.embed.service import script
 from consent_service.limits import limit
 from consent_service.notices.configuration import Notice, best_language
@@ -34,6 +34,10 @@ class LanguageQuery(Schema):
     lang = fields.String(
         metadata={"description": "One of the notice's; else what the browser prefers counts."}
     )
+
+
+class BannerQuery(LanguageQuery, SignalQuery):
+    """What the configuration depends on that only the page knows."""
 
 
 class BannerOut(Schema):
@@ -98,7 +102,7 @@ class EmbedScript(MethodView):
 class BannerJson(MethodView):
     """The configuration."""
 
-    @banner.arguments(LanguageQuery, location="query")
+    @banner.arguments(BannerQuery, location="query")
     @banner.response(200, BannerOut)
     @banner.alt_response(404, schema=ErrorOut, description="Unknown site.")
     def get(self, query: dict[str, str], site_key: str) -> Response:
@@ -109,7 +113,8 @@ class BannerJson(MethodView):
         regions = use(Regions)
         rule = regions.rule(regions.place(request.environ), site)
         language = _language(notice, query.get("lang"))
-        response = jsonify(shown_to(notice, site, language, rule, gpc=gpc_signalled()))
+        gpc = gpc_signalled(said=query["gpc"] == "1")
+        response = jsonify(shown_to(notice, site, language, rule, gpc=gpc))
         response.headers["Cache-Control"] = "private, no-cache"
         response.vary.update({"Accept-Language", "Sec-GPC"})
         return response

@@ -13,6 +13,7 @@ from flask.views import MethodView
 from marshmallow import Schema, fields
 
 from consent_service.consents.routes import (
+    SignalQuery,
     TokenHeader,
     gpc_signalled,
     presented_token,
@@ -37,7 +38,7 @@ gate.after_request(allow_site_pages)
 limit(gate)
 
 
-class GateQuery(Schema):
+class GateQuery(SignalQuery):
     """A question."""
 
     site = fields.String(required=True, metadata={"description": "The site's key."})
@@ -48,7 +49,7 @@ class GateQuery(Schema):
     )
 
 
-class ScriptQuery(Schema):
+class ScriptQuery(SignalQuery):
     """A question about the purpose that a service stands under."""
 
     site = fields.String(required=True, metadata={"description": "The site's key."})
@@ -87,7 +88,7 @@ class GateJson(MethodView):
     def get(self, _: dict[str, str], query: dict[str, Any]) -> Response:
         """Ask about one purpose or several; a well-put question is always answered with 200."""
         question = use(Gate).checked_question(query["site"], tuple(query["purpose"]))
-        return _respond(question, json_reply)
+        return _respond(question, query["gpc"], json_reply)
 
 
 @gate.route("/auth")
@@ -102,7 +103,7 @@ class GateAuth(MethodView):
     def get(self, _: dict[str, str], query: dict[str, Any]) -> Response:
         """Ask as a reverse proxy does (nginx auth_request, Caddy forward_auth, Traefik, Envoy)."""
         question = use(Gate).checked_question(query["site"], tuple(query["purpose"]))
-        return _respond(question, auth_reply)
+        return _respond(question, query["gpc"], auth_reply)
 
 
 @gate.route("/script")
@@ -119,16 +120,16 @@ class GateScript(MethodView):
         if loader is None:
             raise UnknownService
         question = use(Gate).checked_question(query["site"], (loader.purpose,))
-        return _respond(question, lambda answer: script_reply(answer, loader))
+        return _respond(question, query["gpc"], lambda answer: script_reply(answer, loader))
 
 
-def _respond(question: Question, put: Callable[[Answer], Reply]) -> Response:
+def _respond(question: Question, said: str, put: Callable[[Answer], Reply]) -> Response:
     """Answer, and give the visitor a new token if theirs was old."""
     consents = use(Consents)
     renewed = use(Gate).answer_renewing(
         question,
         presented_token(question.site),
-        gpc=gpc_signalled(),
+        gpc=gpc_signalled(said=said == "1"),
         environ=request.environ,
     )
     reply = put(renewed.answer)

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
+from consent_service.consents.signal import SAID, signalled
 from consent_service.consents.tokens import presented_token
 from consent_service.gate.replies import Reply, auth_reply, json_reply, script_reply
 from consent_service.gate.service import Answer, Gate, Question
@@ -24,15 +25,26 @@ if TYPE_CHECKING:
 _MAX_QUERY = 2048
 
 
+class Asked(NamedTuple):
+    """What a query string says; what is not there is empty."""
+
+    site_key: str = ""
+    purposes: tuple[str, ...] = ()
+    service: str = ""
+    gpc: bool = False
+
+
 # What a page asks is the same for all its visitors.
 @lru_cache(maxsize=4096)
-def _asked(query: str) -> tuple[str, tuple[str, ...], str]:
-    """Return site key, purposes and service of a query string; what is not there comes empty."""
+def _asked(query: str) -> Asked:
+    """Read a query string; one that is Flask's to refuse comes empty."""
     if len(query) > _MAX_QUERY:
-        return "", (), ""
+        return Asked()
     values = parse_qs(query, keep_blank_values=True)
-    site_key, service = values.get("site", [""])[0], values.get("service", [""])[0]
-    return site_key, tuple(values.get("purpose", ())), service
+    site_key, service, gpc = (values.get(name, [""])[0] for name in ("site", "service", "gpc"))
+    if "gpc" in values and gpc not in SAID:
+        return Asked()
+    return Asked(site_key, tuple(values.get("purpose", ())), service, gpc == "1")
 
 
 class GateLayer:
@@ -66,23 +78,23 @@ class GateLayer:
         return self._app(environ, start_response)
 
     def _reply(self, path: str, environ: WSGIEnvironment) -> tuple[Reply, Question] | None:
-        site_key, purposes, service = _asked(environ["QUERY_STRING"])
+        asked = _asked(environ["QUERY_STRING"])
         if path == "/v1/gate/script":
-            loader = self._gate.loader(site_key, service)
+            loader = self._gate.loader(asked.site_key, asked.service)
             if loader is None:
                 return None
-            question = self._gate.question(site_key, (loader.purpose,))
-            answer = question and self._answer(question, environ)
+            question = self._gate.question(asked.site_key, (loader.purpose,))
+            answer = question and self._answer(question, asked, environ)
             return (script_reply(answer, loader), question) if question and answer else None
         if path not in {"/v1/gate", "/v1/gate/auth"}:
             return None
-        question = self._gate.question(site_key, purposes)
-        answer = question and self._answer(question, environ)
+        question = self._gate.question(asked.site_key, asked.purposes)
+        answer = question and self._answer(question, asked, environ)
         if not question or not answer:
             return None
         return (json_reply if path == "/v1/gate" else auth_reply)(answer), question
 
-    def _answer(self, question: Question, environ: WSGIEnvironment) -> Answer | None:
+    def _answer(self, question: Question, asked: Asked, environ: WSGIEnvironment) -> Answer | None:
         token = presented_token(environ, question.site.cookie_name)
-        gpc = environ.get("HTTP_SEC_GPC") == "1"
+        gpc = signalled(environ, said=asked.gpc)
         return self._gate.answer(question, token, gpc=gpc, environ=environ)

@@ -97,7 +97,7 @@ def configuration(  # noqa: PLR0913 - these are what the answer depends on, and 
     :param cookie: name of the token's cookie
     :param language: one of the notice's languages
     :param rule: what holds in the visitor's region
-    :param gpc: whether the request carried ``Sec-GPC: 1``
+    :param gpc: whether the visitor's browser signals Global Privacy Control
     """
     content = notice.content
     purposes = [_purpose(purpose, language) for purpose in content["purposes"]]

@@ -59,6 +59,8 @@ def assert_refused(service: Service, response: Any, status: int, code: str) -> d
         (GOOD | {"language": "de"}, "language"),
         (GOOD | {"language": 7}, "language"),
         (GOOD | {"surface": "email"}, "surface"),
+        (GOOD | {"gpc": "true"}, "gpc"),
+        (GOOD | {"gpc": None}, "gpc"),
         ([], "_schema"),
         ("save", "_schema"),
         (None, "_schema"),

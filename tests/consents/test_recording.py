@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 import rfc8785
@@ -199,6 +200,33 @@ def test_the_privacy_signal_forces_off_where_the_law_demands_it(
     assert record["choices"] == {"session": True, "analytics": counts, "preferences": counts}
     assert record["signal_source"] == source
     assert record["gpc"] is True
+
+
+@pytest.mark.parametrize("header", [None, "0", "1"])
+@pytest.mark.parametrize("said", [None, False, True])
+def test_the_signal_is_on_if_the_browser_or_the_page_says_so(
+    worldwide: Service, header: str | None, *, said: bool | None
+) -> None:
+    signal = {} if header is None else {"Sec-GPC": header}
+    body: dict[str, Any] = {} if said is None else {"gpc": said}
+    record = worldwide.choose(headers={COUNTRY_HEADER: "US", **signal}, **body).get_json()["record"]
+    on = header == "1" or said is True
+    assert record["gpc"] is on
+    assert record["choices"]["analytics"] is not on
+
+
+def test_a_grant_given_to_a_page_that_saw_the_signal_holds_where_the_rule_lets_it(
+    service: Service,
+) -> None:
+    choices = {"analytics": True, "preferences": False}
+    token = service.choose(choices, gpc=True).get_json()["token"]
+    assert service.reason(token=token, headers={"Sec-GPC": "1"}) == "granted"
+    assert service.reason(token=service.token(), headers={"Sec-GPC": "1"}) == "gpc"
+
+
+def test_a_changed_notice_is_shown_with_the_signal_that_the_page_saw(service: Service) -> None:
+    answer = service.choose(notice_version=7, gpc=True).get_json()
+    assert answer["banner"]["gpc"]["detected"] is True
 
 
 @pytest.mark.parametrize("value", ["0", "true", ""])

@@ -142,6 +142,19 @@ def test_the_privacy_signal_and_the_place_are_in_the_configuration(worldwide: Se
         assert "Sec-GPC" in response.headers["Vary"]
 
 
+@pytest.mark.parametrize(("said", "detected"), [("1", True), ("0", False)])
+def test_the_page_may_see_a_signal_that_the_browser_does_not_send(
+    untouched: Service, said: str, *, detected: bool
+) -> None:
+    shown = untouched.client.get(f"{BANNER}?gpc={said}").get_json()
+    assert shown["gpc"]["detected"] is detected
+    sent = {"Sec-GPC": "1"}
+    shown = untouched.client.get(f"{BANNER}?gpc={said}", headers=sent).get_json()
+    assert shown["gpc"]["detected"] is True
+    response = untouched.client.get(f"{BANNER}?gpc=yes")
+    assert (response.status_code, list(response.get_json()["error"]["fields"])) == (422, ["gpc"])
+
+
 @pytest.mark.parametrize("path", ["/embed/site_nobody.js", "/v1/sites/site_nobody/banner"])
 def test_a_site_that_nobody_has_is_not_found(untouched: Service, path: str) -> None:
     response = untouched.client.get(path)

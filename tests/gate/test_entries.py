@@ -167,7 +167,9 @@ class Asked:
     site_key: str
     purposes: list[str]
     country: str | None
-    gpc: bool
+    #: What the header Sec-GPC says, and what the page says in the query.
+    header: str | None
+    said: str | None
     #: Who holds the token; ``stranger`` is in no database, None holds none.
     visitor: str | None
     forged: bool
@@ -178,6 +180,11 @@ class Asked:
     expires_in: int
     informed: bool
     choices: dict[str, str]
+
+    @property
+    def gpc(self) -> bool:
+        """Whether the signal is on: one of the two says so, and neither can take that back."""
+        return "1" in {self.header, self.said}
 
     def claims(self, house: House) -> Claims | None:
         """Return what the visitor's token says, or None if they hold none."""
@@ -198,7 +205,7 @@ class Asked:
 
     def request(self, token: str | None, site_key: str) -> tuple[dict[str, str], dict[str, str]]:
         """Return headers, and what the layers in front leave in the environment."""
-        headers = {"Sec-GPC": "1"} if self.gpc else {}
+        headers = {"Sec-GPC": self.header} if self.header is not None else {}
         if token and self.held_in == "header":
             headers["X-Consent-Token"] = token
         elif token:
@@ -236,7 +243,8 @@ questions = st.builds(
     site_key=st.sampled_from(list(SITES)),
     purposes=st.lists(st.sampled_from(list(CATEGORIES)), min_size=1, max_size=5),
     country=st.sampled_from([None, "TZ", "US", "XX"]),
-    gpc=st.booleans(),
+    header=st.sampled_from([None, "1", "0"]),
+    said=st.sampled_from([None, "1", "0"]),
     visitor=st.sampled_from([None, "stranger", "granter", "refuser", "eraser"]),
     forged=st.sampled_from([False, False, False, True]),
     held_in=st.sampled_from(["header", "cookie"]),
@@ -266,10 +274,12 @@ def test_every_entry_gives_the_answer_of_the_contract(house: House, asked: Asked
         token = token[:-1]
     headers, environ = asked.request(token, asked.site_key)
 
+    said = {"gpc": asked.said} if asked.said is not None else {}
+
     def ask(client: Client, entry: str = "", **query: str | list[str]) -> TestResponse:
         return client.get(
             f"/v1/gate{entry}",
-            query_string={"site": asked.site_key, **query},
+            query_string={"site": asked.site_key, **query, **said},
             headers=headers,
             environ_overrides=environ,
         )

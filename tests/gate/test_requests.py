@@ -40,6 +40,10 @@ def reason(response: TestResponse) -> str:
         ("site=site_test&purpose=+analytics", 422, "validation_failed"),
         ("site=site_test&purpose=analytics%0d%0aX-Consent-Reason:x", 422, "validation_failed"),
         (f"site=site_test&purpose={'a' * 100_000}", 422, "validation_failed"),
+        # A page that says it wrongly may mean that the signal is on.
+        ("site=site_test&purpose=analytics&gpc=true", 422, "validation_failed"),
+        ("site=site_test&purpose=analytics&gpc=", 422, "validation_failed"),
+        ("site=site_test&purpose=analytics&gpc=11", 422, "validation_failed"),
     ],
 )
 @pytest.mark.parametrize("entry", ["", "/auth"])
@@ -72,7 +76,21 @@ pieces = st.sampled_from(
     [
         *("site", "purpose", "service", "site_test", "site_object", "analytics", "session"),
         *("pageviews", "=", "=", "=", "&", "&", "&", ";", "+", "%", "%20", "%26", "%3D", "%ff"),
-        *("%00", "site=site_test", "purpose=analytics", "service=pageviews", "é", "#", "?", '"'),
+        *(
+            "gpc=1",
+            "gpc=0",
+            "gpc=",
+            "gpc",
+            "1",
+            "%00",
+            "site=site_test",
+            "purpose=analytics",
+            "service=pageviews",
+            "é",
+            "#",
+            "?",
+            '"',
+        ),
     ]
 )
 
@@ -88,6 +106,16 @@ def test_flask_reads_a_query_as_the_layer_in_front_does(
         for client in (shared.client, behind)
     )
     assert (front.status, front.data) == (back.status, back.data)
+
+
+@pytest.mark.parametrize("header", ["1", "1, 1", "0, 1", "1,0"])
+@pytest.mark.parametrize("said", ["", "&gpc=0", "&gpc=1"])
+def test_no_page_can_turn_off_the_signal_that_the_browser_sends(
+    shared: Service, behind: Client, header: str, said: str
+) -> None:
+    """Several lines with the header come as one, and one of them is enough."""
+    for client in (shared.client, behind):
+        assert reason(client.get(f"{GATE}{said}", headers={"Sec-GPC": header})) == "gpc"
 
 
 # Tokens in headers and cookies
