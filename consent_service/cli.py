@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import socket
 import sys
@@ -18,7 +19,11 @@ from granian.server import Server
 from consent_service import __version__, config, db, signing
 from consent_service.config import Settings
 from consent_service.demo.seed import seed
-from consent_service.embed.service import widget_source
+from consent_service.embed.service import (
+    site_independent_digest,
+    site_independent_script,
+    widget_source,
+)
 from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.notices.service import publish_notice
 from consent_service.regions.rules import REGIMES
@@ -246,6 +251,32 @@ def site_create(
     click.echo(f"Site {made.site_key} made. Its pages need:\n")
     click.echo(f'  <script src="{base}/embed/{made.site_key}.js" async></script>\n')
     click.echo(f"Next: consent-service notice publish FILE --site {made.site_key}")
+
+
+@site.command("snippet")
+@click.argument("site_key")
+def site_snippet(site_key: str) -> None:
+    """Print the script tags for the pages of the site SITE_KEY; one of them is enough.
+
+    The second has the browser check what it runs, and changes with every release. docs/widget.md
+    compares the two.
+    """
+    settings = config.load()
+    if not settings.public_url:
+        raise OperatorError(
+            f"Set {config.variable('public_url')} to the address under which visitors reach the "
+            "service, e.g. https://consent.example.com."
+        )
+    with _database(settings) as database:
+        find_site(database, site_key)
+    base = html.escape(settings.public_url)
+    integrity = site_independent_script().integrity
+    click.echo("One request, the same after every upgrade:\n")
+    click.echo(f'  <script src="{base}/embed/{site_key}.js" async></script>\n')
+    click.echo("Checked by the browser, to be changed together with every upgrade:\n")
+    click.echo(f'  <script src="{base}/embed/widget-{site_independent_digest()}.js"')
+    click.echo(f'    data-site="{site_key}" integrity="{integrity}"')
+    click.echo('    crossorigin="anonymous" async></script>')
 
 
 def _overrides(pairs: tuple[str, ...]) -> dict[str, str]:

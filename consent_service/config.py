@@ -165,7 +165,7 @@ class Settings:
         "",
         _base_url,
         "Address under which visitors reach the service, e.g. `https://consent.example.com`; "
-        "used in receipt links.",
+        "used in receipt links and script tags.",
         shown="(the address of the request)",
     )
     token_seconds: int = _setting(

@@ -7,8 +7,10 @@ import re
 import socket
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha384
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,32 @@ def site_key(run: Run) -> str:
     done(run("db", "upgrade"))
     done(run("tenant", "create", "momo", "--name", "Momo"))
     return site_of(done(run("site", "create", "momo", "--name", "App", "--origin", ORIGIN)))
+
+
+def test_the_snippet_is_what_the_service_serves(run: Run, site_key: str, tmp_path: Path) -> None:
+    environ = {"CONSENT_PUBLIC_URL": "https://consent.example.com"}
+    said = done(run("site", "snippet", site_key, env=environ))
+    whole = f'<script src="https://consent.example.com/embed/{site_key}.js" async></script>'
+    assert whole in said
+    tag = re.search(
+        r'<script src="https://consent\.example\.com(/embed/widget-[0-9a-f]{16}\.js)"\s+'
+        rf'data-site="{site_key}" integrity="sha384-(\S+)"\s+'
+        r'crossorigin="anonymous" async></script>',
+        said,
+    )
+    assert tag
+    done(run("key", "rotate"))
+    built = build(config.load({"CONSENT_DATABASE_URL": f"sqlite:///{tmp_path}/consent.db"}))
+    response = built.flask.test_client().get(tag[1])
+    assert response.status_code == 200
+    assert b64encode(sha384(response.data).digest()).decode() == tag[2]
+    built.database.close()
+
+
+def test_a_snippet_needs_a_site_and_the_services_address(run: Run, site_key: str) -> None:
+    assert "Set CONSENT_PUBLIC_URL" in refused(run("site", "snippet", site_key))
+    environ = {"CONSENT_PUBLIC_URL": "https://consent.example.com"}
+    assert "key" in refused(run("site", "snippet", "site_nobody", env=environ))
 
 
 def test_visitors_are_asked_again_only_after_a_material_change(

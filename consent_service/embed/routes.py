@@ -1,4 +1,4 @@
-"""The script that a site embeds, and the configuration by itself."""
+"""The script that a site embeds, in two kinds, and the configuration by itself."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from flask.views import MethodView
 from marshmallow import Schema, fields
 
 from consent_service.consents.routes import SignalQuery, gpc_signalled
-from consent_service.embed.service import script
+from consent_service.embed.service import (
+    Script,
+    script,
+    site_independent_digest,
+    site_independent_script,
+)
+from consent_service.errors import NotFound
 from consent_service.limits import limit
 from consent_service.notices.configuration import Notice, best_language
 from consent_service.notices.service import NoticeDirectory, shown_to
@@ -23,9 +29,10 @@ widget = Blueprint("embed", __name__, url_prefix="/embed", description="The scri
 banner = Blueprint(
     "banner", __name__, url_prefix="/v1/sites/<site_key>", description="What the banner shows."
 )
+shared = Blueprint("shared", __name__, description="What is the same for every site.")
 banner.after_request(allow_site_pages)
-limit(widget)
-limit(banner)
+for blueprint in (widget, banner, shared):
+    limit(blueprint)
 
 
 class LanguageQuery(Schema):
@@ -83,18 +90,30 @@ class EmbedScript(MethodView):
             regions.rule(regions.place(request.environ), site),
             gpc=gpc_signalled(),
         )
-        # Weight 0 is a refusal.
-        accepted = {name for name, weight in request.accept_encodings if weight}
-        body, encoding = found.encoded(accepted)
-        response = Response(body, mimetype="text/javascript")
-        if encoding:
-            response.headers["Content-Encoding"] = encoding
+        response = _sent(found)
         # Private: the configuration depends on the country of the address.
         response.headers["Cache-Control"] = f"private, max-age={_SCRIPT_SECONDS}"
-        response.headers["Vary"] = "Accept-Encoding, Accept-Language, Sec-GPC"
-        response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        response.set_etag(found.etag, weak=True)
-        response.make_conditional(request)
+        response.vary.update({"Accept-Language", "Sec-GPC"})
+        return response
+
+
+@shared.route("/embed/widget-<string:digest>.js")
+class SharedScript(MethodView):
+    """The script whose hash a page can state."""
+
+    @shared.response(200, description="The widget, which fetches the site's configuration.")
+    @shared.alt_response(404, schema=ErrorOut, description="Not the script of this release.")
+    def get(self, digest: str) -> Response:
+        """Give a page that checks what it runs (Subresource Integrity) the banner."""
+        if digest != site_independent_digest():
+            raise NotFound(
+                "This is not the script of this release. Take the script tag anew: "
+                "consent-service site snippet."
+            )
+        response = _sent(site_independent_script())
+        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        # Browsers check the hash only of what the page may read.
+        response.headers["Access-Control-Allow-Origin"] = "*"
         return response
 
 
@@ -118,6 +137,21 @@ class BannerJson(MethodView):
         response.headers["Cache-Control"] = "private, no-cache"
         response.vary.update({"Accept-Language", "Sec-GPC"})
         return response
+
+
+def _sent(found: Script) -> Response:
+    """Answer with a script, as small as the browser takes it; no more than needed if it has it."""
+    # Weight 0 is a refusal.
+    accepted = {name for name, weight in request.accept_encodings if weight}
+    body, encoding = found.encoded(accepted)
+    response = Response(body, mimetype="text/javascript")
+    if encoding:
+        response.headers["Content-Encoding"] = encoding
+    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+    response.vary.add("Accept-Encoding")
+    response.set_etag(found.digest[:32], weak=True)
+    response.make_conditional(request)
+    return response
 
 
 def _language(notice: Notice, asked: str | None) -> str:

@@ -1,11 +1,19 @@
-"""Put the widget and a site's configuration into one script, compressed ahead of time."""
+"""The widget as pages load it, compressed ahead of time.
+
+The built widget is the body of a function that reads two names: ``__SCRIPT__``, the element that
+brought it, and ``__CONFIG__``, the site's configuration. Two scripts give them to it: one has a
+site's configuration inside; the other fetches it, and is so the same for every site until the
+next release.
+"""
 
 from __future__ import annotations
 
 import gzip
+import hashlib
+from base64 import b64encode
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -24,6 +32,22 @@ _WIDGET = resources.files("consent_service.embed") / "static" / "widget.js"
 #: JSON that ends a statement for JavaScript engines older than ECMAScript 2019.
 _LINE_ENDS = {"\u2028": "\\u2028", "\u2029": "\\u2029"}
 
+#: What the script that is the same for every site does first, and what if anything fails: a page
+#: without a banner, on which nothing is allowed.
+_FETCHING = """\
+(async(__SCRIPT__)=>{const __CONFIG__=await(async({src,dataset:{site,lang=""}})=>{\
+const path=`/v1/sites/${encodeURIComponent(site)}/banner`,\
+query=`?lang=${encodeURIComponent(lang)}&gpc=${+!!navigator.globalPrivacyControl}`,\
+answer=await fetch(new URL(path+query,src),{credentials:"omit"});\
+if(!answer.ok)throw Error(`${answer.url} says ${answer.status}`);\
+return answer.json()})(__SCRIPT__);"""
+_FAILING = """\
+})(document.currentScript).catch(error=>\
+console.warn("consent-service: there is no banner, and nothing is allowed:",String(error)));"""
+
+#: Hexadecimal digits of the hash in the name of a script that never changes.
+_NAME_DIGITS = 16
+
 
 @dataclass(frozen=True)
 class Script:
@@ -32,7 +56,7 @@ class Script:
     plain: bytes
     gzip: bytes
     br: bytes
-    etag: str
+    digest: str
 
     def encoded(self, accepted: Collection[str]) -> tuple[bytes, str | None]:
         """Return the smallest form in one of these encodings, and the encoding's name."""
@@ -40,6 +64,11 @@ class Script:
             if name in accepted:
                 return body, name
         return self.plain, None
+
+    @property
+    def integrity(self) -> str:
+        """What a page states so that its browser runs this and nothing else."""
+        return f"sha384-{b64encode(hashlib.sha384(self.plain).digest()).decode()}"
 
 
 def widget_source() -> str:
@@ -58,12 +87,28 @@ def widget_source() -> str:
 def script(notice: Notice, site: Site, language: str, rule: Rule, *, gpc: bool) -> Script:
     """Return the widget with its configuration inside: one request, nothing to wait for."""
     configuration = as_javascript(shown_to(notice, site, language, rule, gpc=gpc))
-    plain = f"(()=>{{const __CONFIG__={configuration};{widget_source()}}})();".encode()
+    names = f"const __SCRIPT__=document.currentScript,__CONFIG__={configuration};"
+    return _compressed(f"(()=>{{{names}{widget_source()}}})();")
+
+
+@cache
+def site_independent_script() -> Script:
+    """Return the widget that fetches its configuration: a page can state its hash."""
+    return _compressed(f"{_FETCHING}{widget_source()}{_FAILING}")
+
+
+def site_independent_digest() -> str:
+    """Return the part of that script's address that changes with its content."""
+    return site_independent_script().digest[:_NAME_DIGITS]
+
+
+def _compressed(text: str) -> Script:
+    plain = text.encode()
     return Script(
         plain=plain,
         gzip=gzip.compress(plain, 9, mtime=0),
         br=brotli.compress(plain, mode=brotli.MODE_TEXT),
-        etag=sha256(plain).hex()[:32],
+        digest=sha256(plain).hex(),
     )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
 import brotli
 import pytest
 
-from consent_service.embed.service import widget_source
+from consent_service.embed.service import site_independent_digest, widget_source
 from tests.builders import COUNTRY_HEADER, SITE_KEY, Service
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ if TYPE_CHECKING:
 
 SCRIPT = f"/embed/{SITE_KEY}.js"
 BANNER = f"/v1/sites/{SITE_KEY}/banner"
-OPENING, CLOSING = "(()=>{const __CONFIG__=", "})();"
+SHARED = f"/embed/widget-{site_independent_digest()}.js"
+OPENING = "(()=>{const __SCRIPT__=document.currentScript,__CONFIG__="
+CLOSING = "})();"
 
 #: All that could end a script or a string, or begin markup.
 MARKUP = "</script><script>alert(1)</script><!-- \u2028\u2029 & \" ' \\ ]]> {controller}"
@@ -85,6 +88,7 @@ def test_the_language_is_the_one_asked_for_else_the_browsers_else_the_default(
         assert "Accept-Language" in response.headers["Vary"]
 
 
+@pytest.mark.parametrize("path", [SCRIPT, SHARED])
 @pytest.mark.parametrize(
     ("accepted", "encoding"),
     [
@@ -98,11 +102,11 @@ def test_the_language_is_the_one_asked_for_else_the_browsers_else_the_default(
     ],
 )
 def test_the_script_comes_as_small_as_the_browser_allows(
-    untouched: Service, accepted: str | None, encoding: str | None
+    untouched: Service, path: str, accepted: str | None, encoding: str | None
 ) -> None:
-    plain = untouched.client.get(SCRIPT).data
+    plain = untouched.client.get(path).data
     headers = {} if accepted is None else {"Accept-Encoding": accepted}
-    response = untouched.client.get(SCRIPT, headers=headers)
+    response = untouched.client.get(path, headers=headers)
     assert response.headers.get("Content-Encoding") == encoding
     unpack = {"br": brotli.decompress, "gzip": gzip.decompress, None: bytes}[encoding]
     assert unpack(response.data) == plain
@@ -155,7 +159,40 @@ def test_the_page_may_see_a_signal_that_the_browser_does_not_send(
     assert (response.status_code, list(response.get_json()["error"]["fields"])) == (422, ["gpc"])
 
 
-@pytest.mark.parametrize("path", ["/embed/site_nobody.js", "/v1/sites/site_nobody/banner"])
+# The script that is the same for every site
+
+
+def test_the_shared_script_is_kept_for_ever_under_the_hash_of_its_bytes(
+    untouched: Service,
+) -> None:
+    response = untouched.client.get(SHARED, headers={"Origin": "https://elsewhere.example"})
+    assert response.status_code == 200
+    assert response.mimetype == "text/javascript"
+    digest = hashlib.sha256(response.data).hexdigest()
+    assert f"/embed/widget-{digest[:16]}.js" == SHARED
+    assert widget_source() in response.get_data(as_text=True)
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Vary"] == "Accept-Encoding"
+    assert "Set-Cookie" not in response.headers
+    known = {"If-None-Match": response.headers["ETag"]}
+    assert untouched.client.get(SHARED, headers=known).status_code == 304
+
+
+@pytest.mark.parametrize("digest", ["0" * 16, "", "x", "%00", site_independent_digest()[:-1]])
+def test_nothing_is_under_another_hash(untouched: Service, digest: str) -> None:
+    response = untouched.client.get(f"/embed/widget-{digest}.js")
+    assert response.status_code == 404
+    assert response.get_json()["error"]["code"] in {"not_found", "unknown_site"}
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/embed/site_nobody.js", "/v1/sites/site_nobody/banner"],
+)
 def test_a_site_that_nobody_has_is_not_found(untouched: Service, path: str) -> None:
     response = untouched.client.get(path)
     assert response.status_code == 404
