@@ -47,6 +47,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (consents_routes.records, public),
     (embed_routes.widget, anybody_of_site),
     (embed_routes.banner, pages_of_site),
+    (embed_routes.support, anybody_of_site),
     (embed_routes.shared, public),
     (gate_routes.gate, anybody_of_site),
     (ops_routes.ops, public),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hmac
 import json
+from datetime import date
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -83,6 +84,7 @@ def test_a_record_has_these_members() -> None:
             material_version=1,
             content_hash=record["notice_hash"],
             content={"purposes": purposes, "policy": {"version": record["policy_version"]}},
+            published_on=date(2026, 3, 1),
         ),
         rule=Rule("TZ", "opt_in", "voluntary", "optional", 180, 180, "2026-11-23"),
         at=clock.from_rfc3339(record["created_at"]),

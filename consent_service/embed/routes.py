@@ -17,6 +17,7 @@ from consent_service.errors import NotFound
 from consent_service.limits import limit
 from consent_service.notices.configuration import Notice, best_language
 from consent_service.notices.service import NoticeDirectory, shown_to
+from consent_service.regions.rules import UNKNOWN
 from consent_service.regions.service import Regions
 from consent_service.tenants.auth import allow_site_pages, current_site
 from consent_service.web import Blueprint, ErrorOut
@@ -25,13 +26,22 @@ from consent_service.wiring import use
 #: Seconds for which a browser keeps the script: a new notice is seen by everybody within them.
 _SCRIPT_SECONDS = 300
 
+#: Seconds for which anybody may keep what an origin says of the signal.
+_GPC_SECONDS = 3600
+
 widget = Blueprint("embed", __name__, url_prefix="/embed", description="The script to embed.")
 banner = Blueprint(
     "banner", __name__, url_prefix="/v1/sites/<site_key>", description="What the banner shows."
 )
 shared = Blueprint("shared", __name__, description="What is the same for every site.")
+support = Blueprint(
+    "support",
+    __name__,
+    url_prefix="/v1/sites/<site_key>",
+    description="What a site may publish about itself.",
+)
 banner.after_request(allow_site_pages)
-for blueprint in (widget, banner, shared):
+for blueprint in (widget, banner, shared, support):
     limit(blueprint)
 
 
@@ -137,6 +147,42 @@ class BannerJson(MethodView):
         response.headers["Cache-Control"] = "private, no-cache"
         response.vary.update({"Accept-Language", "Sec-GPC"})
         return response
+
+
+class GpcOut(Schema):
+    """What an origin says of Global Privacy Control (W3C GPC, the GPC support resource)."""
+
+    gpc = fields.Boolean(metadata={"description": "It intends to abide by the signal."})
+    last_update = fields.String(data_key="lastUpdate", metadata={"description": "Since this day."})
+
+
+@support.route("/gpc.json")
+class SiteGpc(MethodView):
+    """For the site's own ``/.well-known/gpc.json``."""
+
+    @support.response(200, GpcOut)
+    @support.alt_response(404, schema=ErrorOut, description="Unknown site.")
+    def get(self, site_key: str) -> Response:
+        """Say that the site abides by Global Privacy Control, since its notice in force."""
+        del site_key
+        return _abides(use(NoticeDirectory).in_force(current_site()).published_on.isoformat())
+
+
+@shared.route("/.well-known/gpc.json")
+class OwnGpc(MethodView):
+    """The same of this host."""
+
+    @shared.response(200, GpcOut)
+    def get(self) -> Response:
+        """Say that this host abides by Global Privacy Control, since its table of rules."""
+        return _abides(use(Regions).rules[UNKNOWN].version)
+
+
+def _abides(since: str) -> Response:
+    response = jsonify(gpc=True, lastUpdate=since)
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Cache-Control"] = f"public, max-age={_GPC_SECONDS}"
+    return response
 
 
 def _sent(found: Script) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -44,6 +45,7 @@ class Notice:
     material_version: int
     content_hash: str
     content: Mapping[str, Any]
+    published_on: date
 
     @cached_property
     def categories(self) -> Mapping[str, str]:

@@ -48,6 +48,7 @@ def publish_notice(database: Database, site: Site, document: object) -> Notice:
             # The first version has nothing that could be left as it was.
             material = newest is None or content["policy"]["material"]
             version = (newest or 0) + 1
+            published_at = clock.now()
             material_before = connection.execute(
                 select(func.max(NoticeRow.version)).where(*of_site, NoticeRow.material)
             ).scalar_one()
@@ -57,6 +58,7 @@ def publish_notice(database: Database, site: Site, document: object) -> Notice:
                 material_version=version if material else material_before,
                 content_hash=_HASH_PREFIX + sha256(canonical).hex(),
                 content=content,
+                published_on=published_at.date(),
             )
             connection.execute(
                 insert(NoticeRow).values(
@@ -68,7 +70,7 @@ def publish_notice(database: Database, site: Site, document: object) -> Notice:
                     content_hash=notice.content_hash,
                     policy_version=content["policy"]["version"],
                     material=material,
-                    published_at=clock.now(),
+                    published_at=published_at,
                     changed_ms=database_ms(),
                 )
             )
@@ -176,7 +178,9 @@ class NoticeDirectory:
             if known is not None and known.version >= version:
                 continue
             shown = connection.execute(
-                select(table.content, table.content_hash).where(table.id == row_id)
+                select(table.content, table.content_hash, table.published_at).where(
+                    table.id == row_id
+                )
             ).one()
             self._notices[site_id] = Notice(
                 site_id=site_id,
@@ -186,6 +190,7 @@ class NoticeDirectory:
                 ),
                 content_hash=shown.content_hash,
                 content=json.loads(shown.content),
+                published_on=shown.published_at.date(),
             )
 
     def in_force(self, site: Site) -> Notice:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -30,7 +30,7 @@ def a_notice() -> Notice:
         "purposes": [{"key": key, "category": category} for key, category in CATEGORIES.items()],
         "languages": [{"code": "en"}, {"code": "sw"}],
     }
-    return Notice(UUID(int=0), 1, 1, "sha256:", content)
+    return Notice(UUID(int=0), 1, 1, "sha256:", content, date(2026, 3, 1))
 
 
 def a_rule(gpc: str = "voluntary", days: int = 180) -> Rule:

@@ -11,6 +11,7 @@ import brotli
 import pytest
 
 from consent_service.embed.service import site_independent_digest, widget_source
+from consent_service.regions.service import newest_rules
 from tests.builders import COUNTRY_HEADER, SITE_KEY, Service
 
 if TYPE_CHECKING:
@@ -189,9 +190,29 @@ def test_nothing_is_under_another_hash(untouched: Service, digest: str) -> None:
     assert response.headers["Cache-Control"] == "no-store"
 
 
+# What an origin says of Global Privacy Control
+
+
+def test_a_site_can_say_that_it_abides_by_the_signal_since_its_notice(service: Service) -> None:
+    (row,) = service.rows("notices")
+    response = service.client.get(
+        f"/v1/sites/{SITE_KEY}/gpc.json", headers={"Origin": "https://elsewhere.example"}
+    )
+    assert response.status_code == 200
+    assert response.mimetype == "application/json"
+    assert response.get_json() == {"gpc": True, "lastUpdate": str(row["published_at"])[:10]}
+    assert response.headers["Access-Control-Allow-Origin"] == "*"
+    assert response.headers["Cache-Control"] == "public, max-age=3600"
+
+
+def test_this_host_says_so_itself(untouched: Service) -> None:
+    response = untouched.client.get("/.well-known/gpc.json")
+    assert response.get_json() == {"gpc": True, "lastUpdate": newest_rules()["*"].version}
+
+
 @pytest.mark.parametrize(
     "path",
-    ["/embed/site_nobody.js", "/v1/sites/site_nobody/banner"],
+    ["/v1/sites/site_nobody/gpc.json", "/embed/site_nobody.js", "/v1/sites/site_nobody/banner"],
 )
 def test_a_site_that_nobody_has_is_not_found(untouched: Service, path: str) -> None:
     response = untouched.client.get(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date
 from importlib import resources
 from typing import Any
 from uuid import UUID
@@ -24,7 +25,8 @@ DEFAULTS = {
 
 
 def a_notice(**changes: Any) -> Notice:  # noqa: ANN401
-    return Notice(UUID(int=0), 3, 2, "sha256:00", resolve(make_notice(**changes)))
+    content = resolve(make_notice(**changes))
+    return Notice(UUID(int=0), 3, 2, "sha256:00", content, date(2026, 3, 1))
 
 
 def shown(notice: Notice, language: str = "en", rule: Rule = RULE, *, gpc: bool = False) -> Any:  # noqa: ANN401
