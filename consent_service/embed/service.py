@@ -43,7 +43,8 @@ if(!answer.ok)throw Error(`${answer.url} says ${answer.status}`);\
 return answer.json()})(__SCRIPT__);"""
 _FAILING = """\
 })(document.currentScript).catch(error=>\
-console.warn("consent-service: there is no banner, and nothing is allowed:",String(error)));"""
+console.warn("consent-service: no banner, and nothing is allowed. Are data-site and the page's \
+origin registered?",String(error)));"""
 
 #: Hexadecimal digits of the hash in the name of a script that never changes.
 _NAME_DIGITS = 16

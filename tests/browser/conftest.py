@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -36,29 +37,43 @@ def own_demo(sqlite_url: str, keys_file: Path) -> Iterator[str]:
         yield address
 
 
+@dataclass
+class Shop:
+    """A page on another host than the service; tests put into it what they like."""
+
+    service: str
+    origin: str = ""
+    scripts: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def page(self) -> str:
+        """Return the page."""
+        goods = "<p>Something to buy.</p>" * 100
+        return f"<!doctype html><title>Shop</title><main>{goods}{self.scripts}</main>"
+
+
 @pytest.fixture
-def foreign_shop(own_demo: str, sqlite_url: str) -> Iterator[str]:
-    """The origin of a page that embeds the demo's script from another host.
+def shop(own_demo: str, sqlite_url: str) -> Iterator[Shop]:
+    """A page that may use the demo's site from another host.
 
     To a browser localhost is another site than 127.0.0.1: it neither sends nor keeps our cookie.
     """
-    goods = "<p>Something to buy.</p>" * 100
-    script = f'<script src="{own_demo}/embed/site_demo.js"></script>'
-    shop = f"<!doctype html><title>Shop</title><main>{goods}{script}</main>"
+    made = Shop(own_demo)
 
-    class Shop(BaseHTTPRequestHandler):
+    class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
-            self.send_header("Content-Type", "text/html")
+            for name, value in {"Content-Type": "text/html", **made.headers}.items():
+                self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(shop.encode())
+            self.wfile.write(made.page().encode())
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Shop) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        origin = f"http://localhost:{server.server_port}"
+        origin = made.origin = f"http://localhost:{server.server_port}"
         database = Database(sqlite_url)
         set_origins(database, find_site(database, "site_demo"), [origin])
         database.close()
@@ -70,5 +85,12 @@ def foreign_shop(own_demo: str, sqlite_url: str) -> Iterator[str]:
             ),
             "the service did not hear of the origin",
         )
-        yield origin
+        yield made
         server.shutdown()
+
+
+@pytest.fixture
+def foreign_shop(shop: Shop) -> str:
+    """The origin of a page that embeds the demo's script from another host."""
+    shop.scripts = f'<script src="{shop.service}/embed/site_demo.js"></script>'
+    return shop.origin
