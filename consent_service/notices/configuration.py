@@ -101,25 +101,13 @@ def configuration(  # noqa: PLR0913 - these are what the answer depends on, and 
     :param rule: what holds in the visitor's region
     :param gpc: whether the visitor's browser signals Global Privacy Control
     """
-    content = notice.content
-    purposes = [_purpose(purpose, language) for purpose in content["purposes"]]
-    essential = [purpose for purpose in purposes if purpose["category"] == ESSENTIAL]
-    optional = [purpose for purpose in purposes if purpose["category"] != ESSENTIAL]
-    spoken = next(entry for entry in content["languages"] if entry["code"] == language)
     return {
         "site": site_key,
         "notice_version": notice.version,
         "notice_hash": notice.content_hash,
         "material_version": notice.material_version,
-        "policy": {"version": content["policy"]["version"], "url": content["policy"]["url"]},
         "regime": rule.regime,
-        "language": language,
-        "direction": spoken["direction"],
-        "languages": [
-            {"code": entry["code"], "name": entry["name"]} for entry in content["languages"]
-        ],
-        "purposes": {"essential": essential, "optional": optional},
-        "texts": _texts(content, language, optional, rule),
+        **in_language(notice.content, language, rule.remember_days),
         "gpc": {
             "detected": gpc,
             "display": rule.gpc_display,
@@ -127,10 +115,28 @@ def configuration(  # noqa: PLR0913 - these are what the answer depends on, and 
         },
         "remember_days": rule.remember_days,
         "reask_days": rule.reask_days,
+        "cookie": cookie,
+    }
+
+
+def in_language(content: Mapping[str, Any], language: str, remember_days: int) -> dict[str, Any]:
+    """Return what the widget is told of a notice's content, in one of its languages."""
+    purposes = [_purpose(purpose, language) for purpose in content["purposes"]]
+    essential = [purpose for purpose in purposes if purpose["category"] == ESSENTIAL]
+    optional = [purpose for purpose in purposes if purpose["category"] != ESSENTIAL]
+    spoken = next(entry for entry in content["languages"] if entry["code"] == language)
+    return {
+        "policy": {"version": content["policy"]["version"], "url": content["policy"]["url"]},
+        "language": language,
+        "direction": spoken["direction"],
+        "languages": [
+            {"code": entry["code"], "name": entry["name"]} for entry in content["languages"]
+        ],
+        "purposes": {"essential": essential, "optional": optional},
+        "texts": _texts(content, language, optional, remember_days),
         "controller": content["controller"],
         "dpo": content["dpo"],
         "theme": content["theme"],
-        "cookie": cookie,
     }
 
 
@@ -160,14 +166,17 @@ def _purpose(purpose: Mapping[str, Any], language: str) -> dict[str, Any]:
 
 
 def _texts(
-    content: Mapping[str, Any], language: str, optional: list[dict[str, Any]], rule: Rule
+    content: Mapping[str, Any],
+    language: str,
+    optional: list[dict[str, Any]],
+    remember_days: int,
 ) -> dict[str, str]:
     said = {
         "{controller}": content["controller"]["name"],
         "{purposes}": _BETWEEN_ITEMS.get(language, ", ").join(
             purpose["name"] for purpose in optional
         ),
-        "{days}": str(rule.remember_days),
+        "{days}": str(remember_days),
     }
     texts = dict(content["texts"][language])
     for key in ("body", "preferences_body"):

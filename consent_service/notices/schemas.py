@@ -18,6 +18,9 @@ _LANGUAGE = validate.Regexp(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", error="Not a la
 _COOKIE = validate.Regexp(r"[A-Za-z0-9_.~!#$%&'^`|+-]{1,128}\*?\Z", error="Not a cookie name.")
 _COLOUR = validate.Regexp(r"#[0-9a-f]{6}\Z", error="Write the colour like #0b6e4f.")
 
+#: Characters; servers and proxies take no longer ones for granted.
+_LONGEST_ADDRESS = 2000
+
 
 def _text(longest: int) -> fields.String:
     return fields.String(required=True, validate=validate.Length(1, longest))
@@ -32,11 +35,15 @@ def _names_host(text: str, *schemes: str) -> bool:
 
 
 def _web_address(text: str) -> None:
+    if len(text) > _LONGEST_ADDRESS:
+        raise ValidationError(f"Write at most {_LONGEST_ADDRESS} characters.")
     if not _names_host(text, "https", "http"):
         raise ValidationError("Write the full address, beginning with https://.")
 
 
 def _loader(text: str) -> None:
+    if len(text) > _LONGEST_ADDRESS:
+        raise ValidationError(f"Write at most {_LONGEST_ADDRESS} characters.")
     # It is sent in a header; and browsers skip tabs, so that /<tab>/host would lead to that host.
     if not re.fullmatch("[!-~]+", text):
         raise ValidationError("Write spaces and other than ASCII characters percent-encoded.")
@@ -59,7 +66,7 @@ class DpoSchema(NoticePart):
     """The data-protection officer (Tanzanian PDPA s.27(3)): the law's minimum on a notice."""
 
     name = _text(200)
-    email = fields.Email(required=True)
+    email = fields.Email(required=True, validate=validate.Length(max=254))
     address = _text(400)
 
 
@@ -87,7 +94,11 @@ class ServiceSchema(NoticePart):
     name = _text(200)
     provider = _text(200)
     loader = fields.String(validate=_loader)
-    hosts = fields.List(fields.String(validate=validate.Length(1, 253)), load_default=list)
+    hosts = fields.List(
+        fields.String(validate=validate.Length(1, 253)),
+        load_default=list,
+        validate=validate.Length(max=200),
+    )
     cookies = fields.List(fields.Nested(CookieSchema), load_default=list)
 
 

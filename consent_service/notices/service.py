@@ -9,6 +9,7 @@ from importlib import resources
 from typing import Any
 from uuid import UUID
 
+import orjson
 import rfc8785
 from marshmallow import ValidationError
 from sqlalchemy import Connection, Row, func, insert, select
@@ -17,12 +18,19 @@ from sqlalchemy.exc import IntegrityError
 from consent_service import clock
 from consent_service.db import Database, Follower, database_ms
 from consent_service.errors import Unavailable, UnknownSite, ValidationFailed
-from consent_service.notices.configuration import Notice, configuration
+from consent_service.notices.configuration import Notice, configuration, in_language
 from consent_service.notices.models import NoticeRow
 from consent_service.notices.schemas import NoticeSchema
 from consent_service.regions.rules import Rule
 from consent_service.signing import sha256
 from consent_service.tenants.service import Site
+
+#: JSON that a notice may come to in one language: every visitor is sent it, and each process keeps
+#: it for every region. The demo's comes to 5,000.
+MAX_SHOWN_BYTES = 256 * 1024
+
+#: As long as the number of days in a text can be.
+_LONGEST_DAYS = 9999
 
 _TEXTS = resources.files("consent_service.notices") / "texts"
 
@@ -110,7 +118,7 @@ def resolve(document: object) -> dict[str, Any]:
                 "The notice cannot be published as it is.",
                 fields={"texts": {code: [f"There is no text {', '.join(unknown)}."]}},
             )
-    return {
+    content = {
         **notice,
         "languages": [
             {"code": code, "name": default["name"], "direction": default["direction"]}
@@ -121,6 +129,22 @@ def resolve(document: object) -> dict[str, Any]:
             for code, default in defaults.items()
         },
     }
+    _check_size(content)
+    return content
+
+
+def _check_size(content: Mapping[str, Any]) -> None:
+    for entry in content["languages"]:
+        code = entry["code"]
+        size = len(orjson.dumps(in_language(content, code, _LONGEST_DAYS)))
+        if size > MAX_SHOWN_BYTES:
+            problem = (
+                f"In {code} each visitor would be sent {size:,} bytes, and {MAX_SHOWN_BYTES:,} are "
+                "allowed. Name fewer cookies (a * stands for many), or say less about them."
+            )
+            raise ValidationFailed(
+                "The notice cannot be published as it is.", fields={"purposes": [problem]}
+            )
 
 
 def _default_texts(code: str) -> Mapping[str, Any]:

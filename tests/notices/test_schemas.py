@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consent_service.errors import ValidationFailed
-from consent_service.notices.service import resolve
+from consent_service.notices.service import MAX_SHOWN_BYTES, resolve
 from tests.builders import make_notice, make_purpose
 
 
@@ -80,11 +80,13 @@ def test_what_is_missing_is_named_by_its_path(path: str) -> None:
     ("path", "value"),
     [
         ("dpo.email", "nobody"),
+        ("dpo.email", f"{'x' * 300}@example.com"),
         ("dpo.name", ""),
         ("controller.name", "x" * 201),
         ("policy.url", "example.com/privacy"),
         ("policy.url", "javascript:alert(1)"),
         ("policy.url", "https://["),
+        ("policy.url", f"https://example.com/{'x' * 2000}"),
         ("policy.material", "perhaps"),
         ("languages", []),
         ("languages", ["English"]),
@@ -106,7 +108,9 @@ def test_what_is_missing_is_named_by_its_path(path: str) -> None:
         ("purposes.2.services.0.loader", "https://a.example/\r\nSet-Cookie: a=b"),
         ("purposes.2.services.0.loader", "https://a.example/ъ.js"),
         ("purposes.2.services.0.loader", "https://["),
+        ("purposes.2.services.0.loader", f"/{'x' * 2000}"),
         ("purposes.2.services.0.hosts", [""]),
+        ("purposes.2.services.0.hosts", ["example.com"] * 201),
         (f"{COOKIE}.name", "a b"),
         (f"{COOKIE}.name", "a;b"),
         (f"{COOKIE}.name", "a*b"),
@@ -127,6 +131,48 @@ def test_what_is_not_right_is_refused(path: str, value: object) -> None:
     found = problems(changed(path, value))
     first = path.split(".", maxsplit=1)[0]
     assert set(found) == {first}
+
+
+def large(cookies: int, **changes: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return a notice whose 50 purposes have this many cookies each, and with long texts."""
+    said = {"en": "x" * 100, "sw": "y" * 100}
+    cookie = {"name": "x" * 120, "party": "first", "duration": said, "description": said}
+    purposes = [
+        make_purpose(
+            f"purpose_{number}",
+            "analytics",
+            services=[
+                {
+                    "key": f"service_{number}",
+                    "name": "x" * 100,
+                    "provider": "x" * 100,
+                    "cookies": [cookie] * cookies,
+                }
+            ],
+        )
+        for number in range(50)
+    ]
+    return make_notice(purposes=purposes, **changes)
+
+
+def test_a_large_notice_can_be_published() -> None:
+    assert len(resolve(large(10))["purposes"]) == 50
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        large(100),
+        # Each {purposes} becomes the names of all of them.
+        large(
+            1, texts={"sw": {"body": "{purposes}" * 200, "preferences_body": "{purposes}" * 200}}
+        ),
+    ],
+    ids=["cookies", "names"],
+)
+def test_a_notice_that_is_too_large_to_send_is_refused(document: dict[str, Any]) -> None:
+    (problem,) = problems(document)["purposes"]
+    assert f"{MAX_SHOWN_BYTES:,} are allowed" in problem
 
 
 @pytest.mark.parametrize("document", [None, [], "notice", 7, {}])
