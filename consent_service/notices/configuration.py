@@ -24,6 +24,9 @@ _BETWEEN_ITEMS = {"ar": "، ", "ur": "، ", "ja": "、", "zh-Hans": "、", "zh-H
 #: The category that cannot be refused and is never asked.
 ESSENTIAL = "essential"
 
+#: Up to here the luminance of a colour's part is linear (WCAG 2).
+_NEARLY_BLACK = 0.04045
+
 _PLACEHOLDER = re.compile(r"\{(?:controller|purposes|days)\}")
 
 
@@ -91,6 +94,27 @@ def best_language(preferred: Iterable[str], offered: Iterable[str]) -> str | Non
     return None
 
 
+def on_colour(background: str) -> str:
+    """Return black or white, whichever is the easier to read on a colour.
+
+    The contrast is 4.58 at least, whatever the colour; WCAG 2 (1.4.3) asks for 4.5.
+
+    :param background: written like ``#0b6e4f``
+    """
+    luminance = _luminance(background)
+    white, black = 1.05 / (luminance + 0.05), (luminance + 0.05) / 0.05
+    return "#fff" if white > black else "#000"
+
+
+def _luminance(colour: str) -> float:
+    """Return the relative luminance of a colour (WCAG 2)."""
+    red, green, blue = (
+        part / 12.92 if part <= _NEARLY_BLACK else ((part + 0.055) / 1.055) ** 2.4
+        for part in (level / 255 for level in bytes.fromhex(colour[1:]))
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
 def configuration(  # noqa: PLR0913 - these are what the answer depends on, and all of it
     notice: Notice, *, site_key: str, cookie: str, language: str, rule: Rule, gpc: bool
 ) -> dict[str, Any]:
@@ -136,8 +160,13 @@ def in_language(content: Mapping[str, Any], language: str, remember_days: int) -
         "texts": _texts(content, language, optional, remember_days),
         "controller": content["controller"],
         "dpo": content["dpo"],
-        "theme": content["theme"],
+        "theme": _theme(content["theme"]),
     }
+
+
+def _theme(theme: Mapping[str, Any]) -> dict[str, Any]:
+    accent = theme.get("accent")
+    return {**theme, "on_accent": on_colour(accent)} if accent else dict(theme)
 
 
 def _purpose(purpose: Mapping[str, Any], language: str) -> dict[str, Any]:

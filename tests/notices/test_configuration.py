@@ -9,8 +9,16 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from consent_service.notices.configuration import Loader, Notice, best_language, configuration
+from consent_service.notices.configuration import (
+    Loader,
+    Notice,
+    best_language,
+    configuration,
+    on_colour,
+)
 from consent_service.notices.service import resolve
 from consent_service.regions.rules import Rule
 from tests.builders import make_notice
@@ -99,7 +107,7 @@ def test_the_widget_is_told_all_it_needs_in_one_language() -> None:
         "reask_days": 365,
         "controller": {"name": "Example Ltd"},
         "dpo": make_notice()["dpo"],
-        "theme": {"accent": "#0b6e4f"},
+        "theme": {"accent": "#0b6e4f", "on_accent": "#fff"},
         "cookie": "cookie_consent_test",
     }
     assert set(texts) == set(DEFAULTS["sw"]["texts"])
@@ -162,6 +170,50 @@ def test_only_services_with_a_script_of_their_own_have_a_loader() -> None:
     assert notice.optional == ["preferences", "analytics"]
     assert notice.languages == ["en", "sw"]
     assert "loader" not in str(shown(notice))
+
+
+@pytest.mark.parametrize(
+    ("accent", "text"),
+    [
+        ("#000000", "#fff"),
+        ("#ffffff", "#000"),
+        ("#0b6e4f", "#fff"),
+        ("#ffd600", "#000"),
+        # On either side of the grey on which both are read as well.
+        ("#757575", "#fff"),
+        ("#767676", "#000"),
+    ],
+)
+def test_the_text_on_the_accent_is_black_or_white(accent: str, text: str) -> None:
+    assert shown(a_notice(theme={"accent": accent}))["theme"]["on_accent"] == text
+    assert "on_accent" not in shown(a_notice())["theme"]
+
+
+def contrast(first: str, second: str) -> float:
+    """Return the contrast ratio of two colours, as WCAG 2 writes it down."""
+
+    def luminance(colour: str) -> float:
+        linear = []
+        for start in (1, 3, 5):
+            part = int(colour[start : start + 2], 16) / 255
+            linear.append(part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4)
+        return linear[0] * 0.2126 + linear[1] * 0.7152 + linear[2] * 0.0722
+
+    darker, lighter = sorted((luminance(first), luminance(second)))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def test_contrast_is_measured_as_others_do() -> None:
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    assert contrast("#777777", "#ffffff") == pytest.approx(4.48, abs=0.005)
+
+
+@given(st.integers(0, 0xFFFFFF))
+def test_the_text_on_any_accent_can_be_read(colour: int) -> None:
+    accent = f"#{colour:06x}"
+    white, black = contrast(accent, "#ffffff"), contrast(accent, "#000000")
+    assert on_colour(accent) == ("#fff" if white > black else "#000")
+    assert max(white, black) >= 4.5
 
 
 @pytest.mark.parametrize(
