@@ -20,9 +20,9 @@ from consent_service import __version__, config, db, signing
 from consent_service.config import Settings
 from consent_service.demo.seed import seed
 from consent_service.embed.service import (
+    built,
     site_independent_digest,
     site_independent_script,
-    widget_source,
 )
 from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.notices.service import publish_notice
@@ -92,7 +92,7 @@ def main() -> None:
 def serve() -> None:
     """Serve visitors, with CONSENT_WORKERS processes on CONSENT_HOST and CONSENT_PORT."""
     settings = config.load()
-    widget_source()
+    built("widget.js")
     signing.Keyring(settings.keys_file)
     Regions(settings.geo_database)
     # One that is away is looked for from then on; the gate denies meanwhile.
@@ -126,7 +126,7 @@ def demo(port: int) -> None:
         demo=True,
     )
     _check_address(settings.host, port, f"Choose another: make demo PORT={port + 1}")
-    widget_source()
+    built("widget.js")
     signing.ensure_keys(settings.keys_file)
     db.upgrade(settings.database_url)
     database = db.Database(settings.database_url)

@@ -14,7 +14,8 @@ from consent_service.notices.configuration import ESSENTIAL, Notice
 from consent_service.regions.rules import Place, Rule
 
 ACTIONS = ("accept_all", "reject_all", "save", "withdraw")
-SURFACES = ("banner", "preferences")
+#: ``embed``: the placeholder of something that waits for consent.
+SURFACES = ("banner", "preferences", "embed")
 
 #: Changes when a member of the record is added, removed or gets another meaning.
 SCHEMA_VERSION = 1

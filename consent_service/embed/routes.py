@@ -9,6 +9,7 @@ from marshmallow import Schema, fields
 from consent_service.consents.routes import SignalQuery, gpc_signalled
 from consent_service.embed.service import (
     Script,
+    rest,
     script,
     site_independent_digest,
     site_independent_script,
@@ -120,11 +121,22 @@ class SharedScript(MethodView):
                 "This is not the script of this release. Take the script tag anew: "
                 "consent-service site snippet."
             )
-        response = _sent(site_independent_script())
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         # Browsers check the hash only of what the page may read.
-        response.headers["Access-Control-Allow-Origin"] = "*"
-        return response
+        return _kept_for_good(site_independent_script())
+
+
+@shared.route("/embed/more-<string:digest>.js")
+class Rest(MethodView):
+    """What the script of a site fetches when it needs it."""
+
+    @shared.response(200, description="What only some pages and moments need of the widget.")
+    @shared.alt_response(404, schema=ErrorOut, description="Not of this release.")
+    def get(self, digest: str) -> Response:
+        """Give a script its other part: preference centre, frames and the like."""
+        found = rest().get(f"more-{digest}.js")
+        if found is None:
+            raise NotFound("This is not of this release. Load the page again.")
+        return _kept_for_good(found)
 
 
 @banner.route("/banner")
@@ -182,6 +194,14 @@ def _abides(since: str) -> Response:
     response = jsonify(gpc=True, lastUpdate=since)
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Cache-Control"] = f"public, max-age={_GPC_SECONDS}"
+    return response
+
+
+def _kept_for_good(found: Script) -> Response:
+    """Answer any page with a script whose address changes with its content."""
+    response = _sent(found)
+    response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+    response.headers["Access-Control-Allow-Origin"] = "*"
     return response
 
 

@@ -1,9 +1,12 @@
 """The widget as pages load it, compressed ahead of time.
 
 The built widget is the body of a function that reads two names: ``__SCRIPT__``, the element that
-brought it, and ``__CONFIG__``, the site's configuration. Two scripts give them to it: one has a
-site's configuration inside; the other fetches it, and is so the same for every site until the
-next release.
+brought it, and ``__CONFIG__``, the site's configuration. Two scripts give them to it:
+
+- one has a site's configuration inside, and fetches what only some pages and moments need
+  (``more-….js``) when it comes up;
+- the other has all of the widget inside and fetches the configuration, and is so the same for
+  every site until the next release.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 from base64 import b64encode
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
@@ -27,7 +30,7 @@ from consent_service.regions.rules import Rule
 from consent_service.signing import sha256
 from consent_service.tenants.service import Site
 
-_WIDGET = resources.files("consent_service.embed") / "static" / "widget.js"
+_BUILT = resources.files("consent_service.embed") / "static"
 
 #: JSON that ends a statement for JavaScript engines older than ECMAScript 2019.
 _LINE_ENDS = {"\u2028": "\\u2028", "\u2029": "\\u2029"}
@@ -72,15 +75,25 @@ class Script:
         return f"sha384-{b64encode(hashlib.sha384(self.plain).digest()).decode()}"
 
 
-def widget_source() -> str:
-    """Return the built widget.
+def built(name: str) -> str:
+    """Return a file that the widget was built into: ``widget.js`` or ``whole.js``.
 
     :raises OperatorError: when it has not been built
     """
     try:
-        return _WIDGET.read_text("utf-8")
+        return (_BUILT / name).read_text("utf-8")
     except FileNotFoundError:
         raise OperatorError("The widget has not been built. Run: make widget") from None
+
+
+@cache
+def rest() -> Mapping[str, Script]:
+    """Return what the widget may fetch later, by name: one file, whose name holds its hash."""
+    return {
+        entry.name: _compressed(entry.read_text("utf-8"))
+        for entry in _BUILT.iterdir()
+        if entry.name.startswith("more-")
+    }
 
 
 # Depends on these alone: a site or notice that changes is another object.
@@ -88,14 +101,19 @@ def widget_source() -> str:
 def script(notice: Notice, site: Site, language: str, rule: Rule, *, gpc: bool) -> Script:
     """Return the widget with its configuration inside: one request, nothing to wait for."""
     configuration = as_javascript(shown_to(notice, site, language, rule, gpc=gpc))
-    names = f"const __SCRIPT__=document.currentScript,__CONFIG__={configuration};"
-    return _compressed(f"(()=>{{{names}{widget_source()}}})();")
+    # A module is not told which element brought it.
+    own = as_javascript(f'script[src*="/embed/{site.site_key}"]')
+    names = (
+        f"const __SCRIPT__=document.currentScript??document.querySelector({own}),"
+        f"__CONFIG__={configuration};"
+    )
+    return _compressed(f"(()=>{{{names}{built('widget.js')}}})();")
 
 
 @cache
 def site_independent_script() -> Script:
     """Return the widget that fetches its configuration: a page can state its hash."""
-    return _compressed(f"{_FETCHING}{widget_source()}{_FAILING}")
+    return _compressed(f"{_FETCHING}{built('whole.js')}{_FAILING}")
 
 
 def site_independent_digest() -> str:

@@ -125,17 +125,21 @@ def configuration(  # noqa: PLR0913 - these are what the answer depends on, and 
     :param rule: what holds in the visitor's region
     :param gpc: whether the visitor's browser signals Global Privacy Control
     """
+    shown = in_language(notice.content, language, rule.remember_days)
+    is_voluntary = rule.gpc == "voluntary"
+    said = ("gpc_honoured", "gpc_override") if is_voluntary else ("gpc_honoured",)
     return {
         "site": site_key,
         "notice_version": notice.version,
         "notice_hash": notice.content_hash,
         "material_version": notice.material_version,
         "regime": rule.regime,
-        **in_language(notice.content, language, rule.remember_days),
+        **shown,
         "gpc": {
             "detected": gpc,
             "display": rule.gpc_display,
-            "overridable": rule.gpc == "voluntary",
+            "overridable": is_voluntary,
+            "note": " ".join(shown["texts"][key] for key in said),
         },
         "remember_days": rule.remember_days,
         "reask_days": rule.reask_days,
@@ -166,7 +170,8 @@ def in_language(content: Mapping[str, Any], language: str, remember_days: int) -
 
 def _theme(theme: Mapping[str, Any]) -> dict[str, Any]:
     accent = theme.get("accent")
-    return {**theme, "on_accent": on_colour(accent)} if accent else dict(theme)
+    readable = {"on_accent": on_colour(accent)} if accent else {}
+    return {"position": "bottom", **theme, **readable}
 
 
 def _purpose(purpose: Mapping[str, Any], language: str) -> dict[str, Any]:

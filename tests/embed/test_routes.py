@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import brotli
 import pytest
 
-from consent_service.embed.service import site_independent_digest, widget_source
+from consent_service.embed.service import built, site_independent_digest
 from consent_service.regions.service import newest_rules
 from tests.builders import COUNTRY_HEADER, SITE_KEY, Service
 
@@ -33,7 +33,7 @@ def embedded(response: TestResponse) -> Any:  # noqa: ANN401
     assert script.startswith(OPENING)
     assert script.endswith(CLOSING)
     configuration, end = json.JSONDecoder().raw_decode(script, len(OPENING))
-    assert script[end:] == f";{widget_source()}{CLOSING}"
+    assert script[end:] == f";{built('widget.js')}{CLOSING}"
     return configuration
 
 
@@ -55,7 +55,7 @@ def test_markup_in_a_notice_stays_text(service: Service) -> None:
     assert configuration["purposes"]["essential"][0]["name"] == MARKUP
     assert configuration["controller"]["name"] == MARKUP
     assert configuration == service.client.get(BANNER).get_json()
-    literal = response.get_data(as_text=True).removesuffix(f";{widget_source()}{CLOSING}")
+    literal = response.get_data(as_text=True).removesuffix(f";{built('widget.js')}{CLOSING}")
     for dangerous in ("<", "\u2028", "\u2029"):
         assert dangerous not in literal
     assert response.headers["X-Content-Type-Options"] == "nosniff"
@@ -171,7 +171,7 @@ def test_the_shared_script_is_kept_for_ever_under_the_hash_of_its_bytes(
     assert response.mimetype == "text/javascript"
     digest = hashlib.sha256(response.data).hexdigest()
     assert f"/embed/widget-{digest[:16]}.js" == SHARED
-    assert widget_source() in response.get_data(as_text=True)
+    assert built("whole.js") in response.get_data(as_text=True)
     assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
     assert response.headers["Access-Control-Allow-Origin"] == "*"
     assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
