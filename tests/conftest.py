@@ -241,3 +241,14 @@ def page(browser: Browser) -> Iterator[Page]:
         )
         yield page
     assert errors == []
+
+
+@pytest.fixture
+def bare_page(browser: Browser) -> Iterator[Page]:
+    """A page on which failed requests may be reported, as the test makes them fail."""
+    with browser.new_context(locale="en-GB") as context:
+        page = context.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        yield page
+        assert errors == []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,6 @@ from tests.servers import wait_until
 
 NOTICE = Path(__file__).parents[2] / "consent_service/demo/notice.json"
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors/choices.json").read_text("utf-8"))
-
-
-@pytest.fixture
-def bare_page(browser: Browser) -> Iterator[Page]:
-    """A page on which failed requests may be reported, as tests here make them fail."""
-    with browser.new_context(locale="en-GB") as context:
-        page = context.new_page()
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        yield page
-        assert errors == []
 
 
 @pytest.fixture
