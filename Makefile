@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python
 
 # A build that fails, for instance over its size budget, must not pass for done the next time.
 .DELETE_ON_ERROR:
-.PHONY: help setup widget demo test lint bench wheel lock clean
+.PHONY: help setup widget demo test lint bench wheel package lock clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -46,10 +46,15 @@ test: setup widget  ## lint, then run every test
 bench: setup widget  ## measure what the performance claims say
 	$(BIN)/python -m benchmarks
 
-wheel: setup widget  ## build the package into dist/
+wheel: setup widget  ## build the Python package into dist/
 	rm -rf build dist
 	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	rm -rf build
+
+package: widget/node_modules/.package-lock.json  ## build the npm package into dist/
+	tools/npm.sh run build:package --prefix widget
+	mkdir -p dist
+	tools/npm.sh pack ./widget --pack-destination dist
 
 lock: setup  ## write the lock files anew, with the newest versions that fit
 	$(LOCK) setup.cfg --output-file requirements/run.txt
@@ -58,6 +63,7 @@ lock: setup  ## write the lock files anew, with the newest versions that fit
 	$(LOCK) --group pyproject.toml:node --output-file requirements/node.txt
 
 clean:  ## remove all that was made, except var/ (the demo's database and keys)
-	rm -rf .venv build dist *.egg-info widget/node_modules consent_service/embed/static \
+	rm -rf .venv build dist *.egg-info widget/node_modules widget/dist widget/LICENSE \
+		consent_service/embed/static \
 		consent_service/static/docs consent_service/regions/data/country.mmdb* \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

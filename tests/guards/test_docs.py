@@ -91,6 +91,27 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), target
 
 
+def test_examples_on_a_page_are_the_files_they_name() -> None:
+    quoted = {
+        (page.parent / target).resolve(): text
+        for page in written()
+        for target, text in re.findall(
+            r"\]\((\S+)\):\n\n```\w+\n(.*?)```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+        )
+    }
+    assert quoted == {file: file.read_text("utf-8") for file in quoted}
+    shown = {file for file in ROOT.glob("widget/examples/*/*") if file.stem != "server"}
+    assert shown <= quoted.keys()
+
+
+def test_the_npm_package_says_what_its_examples_do() -> None:
+    examples = "".join(file.read_text("utf-8") for file in ROOT.glob("widget/examples/*/*"))
+    page = (ROOT / "widget/README.md").read_text("utf-8")
+    for block in re.findall(r"```\w+\n(.*?)```", page, re.DOTALL):
+        for line in block.splitlines():
+            assert line in examples
+
+
 def test_pages_that_the_code_names_are_there() -> None:
     for module in (ROOT / "consent_service").rglob("*.py"):
         for target in re.findall(r"docs/[\w-]+\.md", module.read_text("utf-8")):

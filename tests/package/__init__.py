@@ -1,0 +1,1 @@
+"""The npm package: what is published, and what it does on a page."""

@@ -1,0 +1,98 @@
+"""What is published: its files, its types, and that a server may have it."""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from pathlib import Path
+
+from tests.package.site import NAME, ROOT, Shop, npm
+
+TYPES = f"""
+import type {{ ConsentService, ConsentServiceEvents, LoadOptions }} from "{NAME}";
+import {{ load, open, push, withdraw }} from "{NAME}";
+import * as react from "{NAME}/react";
+import * as svelte from "{NAME}/svelte";
+import * as vue from "{NAME}/vue";
+import {{ createElement }} from "react";
+import {{ mount }} from "svelte";
+import {{ h }} from "vue";
+
+const options: LoadOptions = {{ service: "https://consent.example.com", site: "SITE_KEY" }};
+const service: ConsentService = await load(options);
+const stop: () => void = service.on("change", ({{ choices }}) => choices["analytics"]);
+const event: ConsentServiceEvents["decision"]["decisions"][string]["allow"] = false;
+push(["analytics", ({{ url, referrer, title, time }}) => [url, referrer, title, time]]);
+window.consentService.allows("analytics");
+export const results = [stop, event, open(), withdraw()];
+export const allowed: boolean[] = [
+  react.useConsent("analytics"),
+  svelte.useConsent("analytics").current,
+  vue.useConsent(() => "analytics").value,
+];
+createElement(react.Consent, {{ purpose: "analytics", fallback: "no" }});
+h(vue.Consent, {{ purpose: "analytics" }}, {{ fallback: () => "no" }});
+mount(svelte.Consent, {{ target: document.body, props: {{ purpose: "analytics" }} }});
+// @ts-expect-error - a site is needed
+void load({{ service: "https://consent.example.com" }});
+// @ts-expect-error - a purpose is needed
+createElement(react.Consent, {{}});
+// @ts-expect-error - a purpose is a string
+h(vue.Consent, {{ purpose: 1 }});
+// @ts-expect-error - a purpose is needed
+mount(svelte.Consent, {{ target: document.body }});
+"""
+
+ON_A_SERVER = f"""
+import {{ load, push }} from "{NAME}";
+import "{NAME}/react";
+import "{NAME}/vue";
+
+push(["analytics", () => {{}}]);
+const service = await load({{ service: "https://consent.example.com", site: "SITE_KEY" }});
+await service.ready;
+const allowed = [service.allows("analytics"), await service.gate("analytics")];
+console.log(JSON.stringify([allowed, "consentService" in globalThis]));
+"""
+
+
+def test_the_tarball_holds_what_its_entries_name_and_nothing_to_run(
+    tarball: Path, project: Path
+) -> None:
+    installed = project / "node_modules" / NAME
+    with tarfile.open(tarball) as packed:
+        files = {name.removeprefix("package/") for name in packed.getnames()}
+    manifest = json.loads((installed / "package.json").read_text("utf-8"))
+    named = re.findall(r'"\./([^"]+\.\w+)"', json.dumps(list(manifest["exports"].values())))
+    assert set(named) <= files
+    outside = {name for name in files if not name.startswith("dist/")}
+    assert outside == {"LICENSE", "README.md", "consent-service.d.ts", "package.json"}
+    assert (installed / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert "dependencies" not in manifest
+    assert not {"preinstall", "install", "postinstall", "prepare"} & manifest["scripts"].keys()
+
+
+def test_the_types_fit_their_use_and_refuse_a_wrong_one(project: Path, shop: Shop) -> None:
+    del shop  # has put the examples into the project
+    options = {
+        "strict": True,
+        "noEmit": True,
+        "target": "es2022",
+        "module": "esnext",
+        "moduleResolution": "bundler",
+        "jsx": "react-jsx",
+        "types": [],
+        "lib": ["es2022", "dom", "dom.iterable"],
+        "skipLibCheck": True,
+    }
+    tsconfig = {"compilerOptions": options, "include": ["*.ts", "react", "svelte"]}
+    (project / "tsconfig.json").write_text(json.dumps(tsconfig))
+    (project / "types.ts").write_text(TYPES)
+    assert npm("run", "check", "--silent", "--prefix", project) == ""
+
+
+def test_a_server_may_import_and_call_it(project: Path) -> None:
+    (project / "server.mjs").write_text(ON_A_SERVER)
+    said = npm("run", "server", "--silent", "--prefix", project)
+    assert json.loads(said) == [[False, False], False]

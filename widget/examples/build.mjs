@@ -1,0 +1,65 @@
+/**
+ * Builds the examples that need building, rendered on the server and taken over in the browser:
+ *
+ *     node build.mjs PROJECT
+ *
+ * PROJECT is a copy of this folder where the package is installed; each example gets an index.html and its script there.
+ */
+import { readFile, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import esbuild from "esbuild";
+import { compile } from "svelte/compiler";
+import { compileScript, parse } from "vue/compiler-sfc";
+
+const [, , project] = process.argv;
+const EXAMPLES = { react: "tsx", svelte: "ts", vue: "ts" };
+
+/** What the frameworks' own plugins do, as far as the examples need it. */
+const components = (generate) => ({
+  name: "components",
+  setup(build) {
+    build.onLoad({ filter: /\.svelte$/ }, async ({ path: file }) => {
+      const { js } = compile(await readFile(file, "utf8"), { filename: file, generate });
+      return { contents: js.code, loader: "js" };
+    });
+    build.onLoad({ filter: /\.vue$/ }, async ({ path: file }) => {
+      const { descriptor } = parse(await readFile(file, "utf8"), { filename: file });
+      const { content } = compileScript(descriptor, { id: "app", inlineTemplate: true });
+      return { contents: content, loader: "ts" };
+    });
+  },
+});
+
+const shared = {
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  jsx: "automatic",
+  conditions: ["svelte"],
+  // Warnings of the frameworks are shown, those about a page taken over among them.
+  define: { "process.env.NODE_ENV": '"development"' },
+};
+
+async function build(name, extension) {
+  const at = (file) => path.join(project, name, file);
+  await esbuild.build({
+    ...shared,
+    entryPoints: [at(`main.${extension}`)],
+    outfile: at("main.js"),
+    plugins: [components("client")],
+  });
+  await esbuild.build({
+    ...shared,
+    entryPoints: [at(`server.${extension}`)],
+    outfile: at("server.js"),
+    platform: "node",
+    external: Object.keys(EXAMPLES).concat("react-dom"),
+    plugins: [components("server")],
+  });
+  const { html } = await import(pathToFileURL(at("server.js")));
+  const page = `<!doctype html><title>${name}</title><div id="app">${html}</div><script type="module" src="main.js"></script>`;
+  await writeFile(at("index.html"), page);
+}
+
+await Promise.all(Object.entries(EXAMPLES).map(([name, extension]) => build(name, extension)));
