@@ -48,21 +48,28 @@ def test_what_stays_allowed_stays_where_it_is(customer: Customer, framework: str
     assert before.evaluate("(element) => element.isConnected")
 
 
-@pytest.mark.parametrize("through", ["the page", "the widget"])
-def test_a_refusal_that_cannot_be_recorded_ends_it_as_well(
-    bare_page: Page, shop: Shop, through: str
+def test_a_withdrawal_through_the_page_ends_it_before_it_is_recorded(
+    customer: Customer,
 ) -> None:
+    customer.page.goto(f"{customer.origin}/vue/")
+    customer.settled()
+    customer.decide("accept")
+    customer.sees(counted=True, shown=True)
+    with customer.page.expect_request("**/consents"):
+        customer.page.route("**/consents", lambda _: None)
+        customer.presses("Withdraw")
+    customer.sees(counted=False, shown=False)
+
+
+def test_a_refusal_that_cannot_be_recorded_ends_it_as_well(bare_page: Page, shop: Shop) -> None:
     customer = Customer(bare_page, shop.origin)
     bare_page.goto(f"{shop.origin}/vue/")
     customer.settled()
     customer.decide("accept")
     customer.sees(counted=True, shown=True)
     bare_page.route("**/consents", lambda route: route.abort())
-    if through == "the page":
-        customer.presses("Withdraw")
-    else:
-        customer.presses("Cookie settings")
-        customer.press("reject")
+    customer.presses("Cookie settings")
+    customer.press("reject")
     customer.sees(counted=False, shown=False)
 
 
