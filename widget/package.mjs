@@ -1,6 +1,6 @@
 /**
- * Builds what `npm pack` takes: the entries of the package with their types into dist/, and the licence. Compiled file by
- * file, so that every entry shares one state and a bundler leaves out what a page does not use.
+ * Builds what `npm pack` takes: the entries of the package with their types into dist/, and the licence. Compiled file
+ * by file, so that all entries share one state and a bundler leaves out what a page does not use.
  */
 import { execFileSync } from "node:child_process";
 import { copyFile, mkdir, rm } from "node:fs/promises";

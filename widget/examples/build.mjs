@@ -3,7 +3,7 @@
  *
  *     node build.mjs PROJECT
  *
- * PROJECT is a copy of this folder where the package is installed; each example gets an index.html and its script there.
+ * PROJECT is a copy of this folder where the package is installed; each example gets its index.html and main.js there.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -58,8 +58,8 @@ async function build(name, extension) {
     plugins: [components("server")],
   });
   const { html } = await import(pathToFileURL(at("server.js")));
-  const page = `<!doctype html><title>${name}</title><div id="app">${html}</div><script type="module" src="main.js"></script>`;
-  await writeFile(at("index.html"), page);
+  const script = '<script type="module" src="main.js"></script>';
+  await writeFile(at("index.html"), `<!doctype html><title>${name}</title><div id="app">${html}</div>${script}`);
 }
 
 await Promise.all(Object.entries(EXAMPLES).map(([name, extension]) => build(name, extension)));
