@@ -1,6 +1,6 @@
-"""The documentation says what the code does: settings, commands, and links that lead somewhere.
+"""The documentation says what the code does: settings, commands, languages, and links that lead on.
 
-``python -m tests.guards.test_docs`` writes the two generated pages anew.
+``python -m tests.guards.test_docs`` writes the generated pages anew.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from click.testing import CliRunner
 
 from consent_service.cli import main
 from consent_service.config import Settings, variable
+from tests.notices.test_texts import FILES, LABELS
 
 ROOT = Path(__file__).parent.parent.parent
 DOCS = ROOT / "docs"
@@ -36,6 +37,20 @@ COMMANDS = """\
 
 All commands read the [settings](settings.md). They exit with 0 when they did what they say, and
 with 2 and a message that says what to mend when they did not.
+"""
+
+LANGUAGES = """\
+# Languages
+
+The default texts, in {count} languages. A [notice](notices.md) gets those of each language that it
+lists, and what it writes itself replaces them, one by one. What every text is for, and how to add
+or mend a language: [default texts](../consent_service/notices/texts/README.md).
+
+**Read by somebody who grew up with the language: {read} of {count}.** Have the texts read before
+you rely on them.
+
+| tag | name | direction | read by |
+|---|---|---|---|
 """
 
 
@@ -62,7 +77,24 @@ def helps(command: click.Command = main, *path: str) -> Iterator[tuple[str, str]
             yield from helps(inner, *path, name)
 
 
-PAGES = {"settings.md": settings_page, "cli.md": commands_page}
+def languages_page() -> str:
+    """Return docs/languages.md as the texts have it."""
+    read = sum(file["read_by"] is not None for file in FILES.values())
+    rows = [
+        f"| [`{tag}`](#{tag.lower()}) | {file['name']} | {file['direction']} |"
+        f" {file['read_by'] or 'nobody yet'} |\n"
+        for tag, file in sorted(FILES.items())
+    ]
+    texts = [
+        f"\n## {tag}\n\n**{file['texts']['title']}**\n\n{file['texts']['body']}\n\n"
+        + " · ".join(f"`{file['texts'][label]}`" for label in LABELS)
+        + "\n"
+        for tag, file in sorted(FILES.items())
+    ]
+    return LANGUAGES.format(count=len(FILES), read=read) + "".join(rows + texts)
+
+
+PAGES = {"settings.md": settings_page, "cli.md": commands_page, "languages.md": languages_page}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -82,6 +114,12 @@ def test_every_setting_and_command_is_explained() -> None:
 def written() -> list[Path]:
     """Return all pages for people."""
     return [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("consent_service/**/*.md")]
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md", DOCS / "notices.md"])
+def test_there_are_as_many_languages_as_a_page_says(page: Path) -> None:
+    numbers = re.findall(r"(\d+) languages", page.read_text("utf-8"))
+    assert numbers == [str(len(FILES))]
 
 
 @pytest.mark.parametrize("page", written(), ids=lambda page: str(page.relative_to(ROOT)))

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
+from datetime import date
+from difflib import SequenceMatcher
 from importlib import resources
 from typing import Any
 
 import pytest
 
+from consent_service import clock
 from consent_service.errors import ValidationFailed
 from consent_service.notices.service import resolve
 from tests.builders import make_notice, make_purpose
@@ -21,11 +24,45 @@ FILES: dict[str, dict[str, Any]] = {
 }
 ENGLISH: dict[str, str] = FILES["en"]["texts"]
 PLACEHOLDER = re.compile(r"\{\w+\}")
-#: Two of them stand side by side on a screen 320 pixels wide.
-LABELS = ("accept_all", "reject_all", "choose", "save")
+#: How many columns a button may take: two stand side by side on a screen 320 pixels wide.
+LABELS = {
+    **dict.fromkeys(("accept_all", "reject_all", "choose", "save"), 20),
+    **dict.fromkeys(("withdraw", "embed_once", "embed_always"), 25),
+}
+APOSTROPHE = "\N{RIGHT SINGLE QUOTATION MARK}"
+#: The quotation marks of a language, where they are not those of English.
+QUOTES = {
+    **dict.fromkeys(("am", "ar", "el", "es", "it", "pt", "ru", "uk"), ("«", "»")),
+    **dict.fromkeys(("bg", "cs", "de", "et", "lt", "sk"), ("„", "“")),
+    **dict.fromkeys(("hr", "hu", "lv", "pl", "ro"), ("„", "”")),
+    **dict.fromkeys(("da", "fi", "sv"), ("”", "”")),
+    **dict.fromkeys(("ja", "zh-Hant"), ("「", "」")),
+    "fr": ("«\N{NO-BREAK SPACE}", "\N{NO-BREAK SPACE}»"),
+    "he": ("״", "״"),
+    "ko": ("\N{LEFT SINGLE QUOTATION MARK}", APOSTROPHE),
+    "sl": ("»", "«"),
+    "ur": ("”", "“"),
+}
+#: The full stop of a language, where it is not that of English. Thai has none.
+FULL_STOPS = {
+    **dict.fromkeys(("bn", "hi"), "।"),
+    **dict.fromkeys(("ja", "zh-Hans", "zh-Hant"), "。"),
+    "am": "።",
+    "th": "",
+    "ur": "\N{ARABIC FULL STOP}",
+}
+#: Languages that share a label here and there. No two share a sentence.
+ALIKE = (
+    {"cs", "sk"},
+    {"da", "de"},
+    {"es", "pt"},
+    {"ha", "ig", "rw", "so", "sw"},
+    {"hr", "sl"},
+    {"ru", "uk"},
+    {"zh-Hans", "zh-Hant"},
+)
 
 every_language = pytest.mark.parametrize("tag", sorted(FILES))
-every_translation = pytest.mark.parametrize("tag", sorted(set(FILES) - {"en"}))
 
 
 def texts_in(tag: str) -> dict[str, str]:
@@ -40,6 +77,12 @@ def columns(text: str) -> int:
         for letter in text
         if unicodedata.category(letter) not in {"Mn", "Me", "Cf"}
     )
+
+
+def is_quotation_mark(letter: str) -> bool:
+    if letter == APOSTROPHE:
+        return False
+    return unicodedata.category(letter) in {"Pi", "Pf"} or letter in "'\"„「」"
 
 
 def notice_in(tag: str) -> dict[str, Any]:
@@ -62,7 +105,7 @@ def notice_in(tag: str) -> dict[str, Any]:
 
 @every_language
 def test_a_language_has_every_text_in_the_order_of_english(tag: str) -> None:
-    assert list(FILES[tag]) == ["name", "direction", "texts"]
+    assert list(FILES[tag]) == ["name", "direction", "read_by", "texts"]
     assert list(texts_in(tag)) == list(ENGLISH)
 
 
@@ -73,15 +116,59 @@ def test_a_text_has_the_places_to_fill_that_it_has_in_english(tag: str) -> None:
         assert not set("{}") & set(PLACEHOLDER.sub("", text)), key
 
 
-@every_translation
-def test_nothing_is_left_in_english(tag: str) -> None:
-    assert [key for key, text in texts_in(tag).items() if text == ENGLISH[key]] == []
+@every_language
+def test_a_name_stands_as_it_is_without_an_ending(tag: str) -> None:
+    for key, text in texts_in(tag).items():
+        assert not re.search(r"\w\{(name|purposes?)\}|\{(name|purposes?)\}\w", text), key
 
 
 @every_language
-def test_no_text_is_empty_or_begins_or_ends_with_space(tag: str) -> None:
+def test_nothing_is_left_in_english_or_in_another_language(tag: str) -> None:
+    for other in set(FILES) - {tag}:
+        shared = {key for key, _ in texts_in(tag).items() & texts_in(other).items()}
+        if any({tag, other} <= family for family in ALIKE):
+            shared = {key for key in shared if ENGLISH[key].endswith(".")}
+        assert shared == set(), other
+
+
+@every_language
+def test_no_text_is_empty_or_has_a_space_too_many(tag: str) -> None:
     for key, text in {"name": FILES[tag]["name"], **texts_in(tag)}.items():
         assert text.strip() == text != "", key
+        assert not re.search(r"\s\s|\s[,.]", text), key
+
+
+@every_language
+def test_a_letter_and_its_marks_are_one_sign_where_there_is_one(tag: str) -> None:
+    for key, text in texts_in(tag).items():
+        assert unicodedata.is_normalized("NFC", text), key
+
+
+@every_language
+def test_quotation_marks_are_those_of_the_language(tag: str) -> None:
+    opening, closing = QUOTES.get(tag, ("“", "”"))
+    for key, text in texts_in(tag).items():
+        unquoted = re.sub(f"{opening}(.+?){closing}", r"\1", text)
+        assert not [letter for letter in unquoted if is_quotation_mark(letter)], key
+
+
+def test_french_keeps_a_mark_on_the_line_of_its_word() -> None:
+    for key, text in texts_in("fr").items():
+        assert not re.search("[^\N{NO-BREAK SPACE}][:;?!»]|«[^\N{NO-BREAK SPACE}]", text), key
+
+
+@every_language
+def test_a_sentence_ends_with_the_full_stop_of_the_language_and_a_label_with_none(tag: str) -> None:
+    for key, text in texts_in(tag).items():
+        stop = FULL_STOPS.get(tag, ".") if ENGLISH[key].endswith(".") else ""
+        ending = text[-1] if text[-1] in {".", *FULL_STOPS.values()} else ""
+        assert ending == stop, key
+
+
+@every_language
+def test_no_text_is_much_longer_than_in_english(tag: str) -> None:
+    for key, text in texts_in(tag).items():
+        assert columns(text) <= 1.5 * columns(ENGLISH[key]) + 20, key
 
 
 @every_language
@@ -99,8 +186,8 @@ def test_a_language_runs_the_way_that_its_letters_do(tag: str) -> None:
 
 @every_language
 def test_the_labels_of_the_choices_fit_side_by_side(tag: str) -> None:
-    widths = {key: columns(texts_in(tag)[key]) for key in LABELS}
-    assert max(widths.values()) <= 20, widths
+    for key, most in LABELS.items():
+        assert columns(texts_in(tag)[key]) <= most, key
 
 
 @every_language
@@ -110,8 +197,24 @@ def test_neither_accepting_nor_rejecting_has_the_much_longer_label(tag: str) -> 
 
 
 @every_language
+def test_accepting_and_rejecting_share_the_word_for_all(tag: str) -> None:
+    accept, reject = texts_in(tag)["accept_all"], texts_in(tag)["reject_all"]
+    shared = SequenceMatcher(None, accept, reject).find_longest_match().size
+    assert shared >= max(len(accept), len(reject)) / 4
+
+
+@every_language
 def test_the_first_layer_names_the_control_that_reopens_it_as_the_control_does(tag: str) -> None:
-    assert texts_in(tag)["reopen"] in texts_in(tag)["body"]
+    opening, closing = QUOTES.get(tag, ("“", "”"))
+    assert opening + texts_in(tag)["reopen"] + closing in texts_in(tag)["body"]
+
+
+@every_language
+def test_who_has_read_a_language_says_when(tag: str) -> None:
+    if FILES[tag]["read_by"] is not None:
+        name, _, day = FILES[tag]["read_by"].rpartition(", ")
+        assert name
+        assert date.fromisoformat(day) <= clock.now().date()
 
 
 @every_language
