@@ -27,7 +27,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     report.machine()
     runs: dict[str, Callable[[Path], None]] = {
-        "widget": widget.run,
+        "widget": lambda folder: widget.run(asked.rounds, folder),
         "start": lambda folder: start.run(asked.rounds, folder),
         "gate": lambda folder: gate.run(asked.rounds, asked.seconds, folder),
         "recording": lambda folder: recording.run(asked.rounds, asked.seconds, folder),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -96,3 +97,36 @@ def one_insert() -> WSGIApplication:
         return ""
 
     return app.wsgi_app
+
+
+def compressed_files() -> WSGIApplication:
+    """Build an application that serves a folder of files which are brotli already.
+
+    What it says of them is what the service says of its script: kept as long, free to be embedded.
+    """
+    kinds = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+    headers = [
+        ("Content-Encoding", "br"),
+        ("Cache-Control", "private, max-age=300"),
+        ("Cross-Origin-Resource-Policy", "cross-origin"),
+    ]
+    found = {
+        f"/{path.name}": (path.read_bytes(), f"{kinds[path.suffix]}; charset=utf-8")
+        for path in Path(os.environ["BENCHMARK_FILES"]).iterdir()
+        if path.suffix in kinds
+    }
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ["PATH_INFO"]
+        if path == "/":
+            start_response("200 OK", [("Content-Type", "text/html"), ("Content-Length", "0")])
+            return []
+        if path not in found:
+            start_response("404 Not Found", [("Content-Length", "0")])
+            return []
+        body, kind = found[path]
+        sized = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+        start_response("200 OK", [*headers, *sized])
+        return [body]
+
+    return answer

@@ -46,9 +46,13 @@ class Server:
 
 
 def family_cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process and its children have used."""
-    ticks = (_ticks(stat, ended=True) for stat in _stats() if pid in {stat.pid, stat.parent})
-    return sum(ticks) / _TICKS
+    """Return the CPU time that a process, its children and theirs have used."""
+    running = list(_stats())
+    family, found = set[int](), {pid}
+    while found:
+        family |= found
+        found = {stat.pid for stat in running if stat.parent in found}
+    return sum(_ticks(stat, ended=True) for stat in running if stat.pid in family) / _TICKS
 
 
 def machine_cpu_seconds() -> float:

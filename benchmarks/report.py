@@ -84,10 +84,14 @@ def loads(measured: Measured, base: str) -> None:
     for name in measured.samples:
         if measured.refused(name):
             print(f"\n{name}: {measured.refused(name):.2%} refused, for want of time.")
-    others = measured.others()
-    if others > _QUIET:
+    others(measured.others())
+
+
+def others(share: float) -> None:
+    """Warn when other programs took so much of the CPU that the figures are doubtful."""
+    if share > _QUIET:
         print(
-            f"\nOther programs took up to {others:.0%} of the CPU: measure again when it is quiet."
+            f"\nOther programs took up to {share:.0%} of the CPU: measure again when it is quiet."
         )
 
 

@@ -11,7 +11,7 @@ from benchmarks.processes import Server, free_port, python, service_settings, se
 from consent_service import db, signing
 from consent_service.demo.seed import SITE_KEY, seed
 from consent_service.notices.service import NoticeDirectory
-from consent_service.tenants.service import Site, find_site
+from consent_service.tenants.service import Site, find_site, set_origins
 
 WORKERS = 2
 
@@ -58,6 +58,15 @@ def prepare(database_url: str, folder: Path) -> Prepared:
         essential=[key for key in notice.categories if key not in notice.optional],
         notice_version=notice.version,
     )
+
+
+def let_in(prepared: Prepared, origin: str) -> None:
+    """Let in the site's pages from this origin instead of the service's own."""
+    database = db.Database(prepared.database_url)
+    try:
+        set_origins(database, prepared.site, [origin])
+    finally:
+        database.close()
 
 
 @contextmanager
