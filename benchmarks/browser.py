@@ -160,7 +160,7 @@ def load(browser: Browser, banner: Banner, *, slow_network: bool) -> Load:
         page, session = _prepared(context, banner, slow_network=slow_network)
         requests: list[Request] = []
         # Playwright marks the function that it calls, which a built-in method does not bear.
-        page.on("requestfinished", lambda request: requests.append(request))  # noqa: PLW0108
+        page.on("request", lambda request: requests.append(request))  # noqa: PLW0108
         busy = _busy(session)
         try:
             page.goto(banner.url)
@@ -176,7 +176,11 @@ def load(browser: Browser, banner: Banner, *, slow_network: bool) -> Load:
             shift=seen["shift"],
             # The first one is the page itself.
             requests=len(requests) - 1,
-            received=sum(request.sizes()["responseBodySize"] for request in requests),
+            received=sum(
+                request.sizes()["responseBodySize"]
+                for request in requests
+                if request.failure is None
+            ),
             others=(_others_cpu_seconds() - before) / (time.perf_counter() - started) / _CORES,
         )
 

@@ -16,6 +16,9 @@ from benchmarks.processes import ask
 from benchmarks.site import prepare, service
 from consent_service.embed.service import widget_source
 
+#: Stands above the table, so that both can go into the documentation.
+_COMMAND = ".venv/bin/python -m benchmarks --only widget"
+
 _ENCODINGS = ("identity", "gzip", "br")
 
 
@@ -32,7 +35,7 @@ def run(rounds: int, folder: Path) -> None:
         print(f"{name}: not measured, it is not installed (make widget).")
     (folder / "page").mkdir()
     with browser.run(chromium) as running, banners.served(folder / "page") as pages:
-        print(f"Chromium {running.version}, {rounds} rounds.", flush=True)
+        print(f"Chromium {running.version}, by {_COMMAND} --rounds {rounds}", flush=True)
         quick, slow = browser.measure(running, pages, rounds)
     _tables(quick, slow)
     report.others(max(quick.others(), slow.others()))
