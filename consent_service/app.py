@@ -16,6 +16,7 @@ from consent_service.access.auth import public
 from consent_service.config import Settings, load
 from consent_service.consents import routes as consents_routes
 from consent_service.consents.feed import ChangeFeed
+from consent_service.consents.linking import Linking
 from consent_service.consents.service import Consents
 from consent_service.db import Database
 from consent_service.demo import routes as demo_routes
@@ -140,6 +141,7 @@ def build(settings: Settings) -> Built:
     feed = ChangeFeed(settings.token_seconds)
     regions = Regions(settings.geo_database)
     consents = Consents(database, keys, notices)
+    linking = Linking(database, keys, notices, consents)
     gate = Gate(
         sites=sites,
         notices=notices,
@@ -170,7 +172,7 @@ def build(settings: Settings) -> Built:
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     api = Api(app)
-    provide(app, settings, database, keys, sites, notices, regions, consents, gate, api)
+    provide(app, settings, database, keys, sites, notices, regions, consents, linking, gate, api)
     logs.log_requests(app)
     init_limits(app, settings)
     app.register_error_handler(Exception, _render_error)

@@ -28,7 +28,15 @@ from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.notices.service import publish_notice
 from consent_service.regions.rules import REGIMES
 from consent_service.regions.service import Regions, newest_rules
-from consent_service.tenants.service import create_site, create_tenant, find_site, find_tenant
+from consent_service.tenants.service import (
+    add_link_key,
+    create_site,
+    create_tenant,
+    find_site,
+    find_tenant,
+    link_keys,
+    retire_link_key,
+)
 from consent_service.web import read_json
 
 if TYPE_CHECKING:
@@ -291,6 +299,63 @@ def _overrides(pairs: tuple[str, ...]) -> dict[str, str]:
             )
         overrides[region] = regime
     return overrides
+
+
+@site.group("link-key")
+def link_key() -> None:
+    """Manage the keys by which a site's server says who is signed in.
+
+    docs/linking.md tells the site's developers what to do with one.
+    """
+
+
+@link_key.command("add")
+@click.argument("site_key")
+def link_key_add(site_key: str) -> None:
+    """Make a link key of the site SITE_KEY and show it, this once.
+
+    Keys made before stay in use: to rotate, add one, have the site's server sign with it, and
+    retire the one before.
+    """
+    settings = config.load()
+    keys = signing.Keyring(settings.keys_file)
+    with _database(settings) as database:
+        made = add_link_key(database, keys, find_site(database, site_key))
+    click.echo(f"Link key {made.number} of {site_key} made. Give it to the site's server alone:\n")
+    click.echo(f"  kid     {made.number}")
+    click.echo(f"  secret  {made.secret}\n")
+    click.echo("It is not shown again. docs/linking.md says how to sign with it.")
+
+
+@link_key.command("list")
+@click.argument("site_key")
+def link_key_list(site_key: str) -> None:
+    """Show the link keys of the site SITE_KEY, without the secrets."""
+    settings = config.load()
+    keys = signing.Keyring(settings.keys_file)
+    with _database(settings) as database:
+        found = link_keys(database, keys, find_site(database, site_key))
+    for each in found:
+        state = (
+            f"retired {each.retired_at:%Y-%m-%d}"
+            if each.retired_at
+            else "in use"
+            if each.secret
+            else "lost: the key file lacks the token key that it was made from"
+        )
+        click.echo(f"{each.number}  made {each.created_at:%Y-%m-%d}  {state}")
+    if not found:
+        click.echo(f"None. Make one with: consent-service site link-key add {site_key}")
+
+
+@link_key.command("retire")
+@click.argument("site_key")
+@click.argument("number", type=int)
+def link_key_retire(site_key: str, number: int) -> None:
+    """Have tokens that are signed with link key NUMBER of SITE_KEY refused from now on."""
+    with _database() as database:
+        retire_link_key(database, find_site(database, site_key), number)
+    click.echo(f"Link key {number} of {site_key} is retired. Users who were linked stay linked.")
 
 
 @main.group()

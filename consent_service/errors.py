@@ -151,6 +151,17 @@ class IdempotencyKeyReused(ValidationFailed):
     message = "This Idempotency-Key was used for another decision. Use a new random key for each."
 
 
+class InvalidUserToken(ValidationFailed):
+    """The token that says who is signed in was not made as ``docs/linking.md`` says."""
+
+    code = "invalid_user_token"
+    message = "The user token cannot be accepted; the reason is given under its name."
+
+    def __init__(self, reason: str) -> None:
+        """Say which check failed."""
+        super().__init__(fields={"user_token": [reason]})
+
+
 class TooManyRequests(ServiceError):
     """A rate limit was reached; ``Retry-After`` says for how long."""
 

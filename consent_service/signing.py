@@ -132,11 +132,23 @@ class Keyring:
         signer = signers.get(salt)
         if signer is None:
             keys = _signing_order(self._keys["token"])
-            signer = CompactSigner(
-                [hmac.digest(key.secret, salt.encode(), "sha256") for key in keys]
-            )
+            signer = CompactSigner([_derived(key, salt) for key in keys])
             signers[salt] = signer
         return signer
+
+    @property
+    def token_key_id(self) -> str:
+        """The id of the token key that signs now."""
+        return _signing_order(self._keys["token"])[-1].id
+
+    def derive(self, use: str) -> bytes:
+        """Return 32 secret bytes for one use that never change: the oldest token key gives them."""
+        return _derived(self._keys["token"][0], use)
+
+    def derive_from(self, token_key_id: str, use: str) -> bytes | None:
+        """Return 32 secret bytes for one use, or None if the file has no such token key."""
+        keys = (key for key in self._keys["token"] if key.id == token_key_id)
+        return next((_derived(key, use) for key in keys), None)
 
     def sign(self, message: bytes) -> Signature:
         """Sign with the newest record key that is active (RFC 8032, Ed25519)."""
@@ -207,6 +219,10 @@ def _signing_order(keys: list[Key]) -> list[Key]:
     """Put the key that signs now last, where itsdangerous looks for it."""
     now = clock.now()
     return sorted(keys, key=lambda key: (key.active_from <= now, key.active_from))
+
+
+def _derived(key: Key, use: str) -> bytes:
+    return hmac.digest(key.secret, use.encode(), "sha256")
 
 
 def _thumbprint(secret: bytes) -> str:

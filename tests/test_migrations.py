@@ -10,6 +10,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, inspect, make_url, text
+from sqlalchemy.engine.interfaces import ReflectedIndex
 from sqlalchemy.exc import DBAPIError
 
 from consent_service import db
@@ -42,6 +43,12 @@ TRIGGERS = {
 }
 
 
+def index_shape(index: ReflectedIndex) -> str:
+    """Write out an index, with the text of a condition that it may have."""
+    options = {name: str(value) for name, value in index.get("dialect_options", {}).items()}
+    return repr({**index, "dialect_options": options})
+
+
 def shape(url: str) -> dict[str, object]:
     """Return all that is in a database besides rows."""
     engine = create_engine(url)
@@ -55,7 +62,7 @@ def shape(url: str) -> dict[str, object]:
         found: dict[str, object] = {
             name: (
                 [repr(column) for column in inspector.get_columns(name)],
-                sorted(map(repr, inspector.get_indexes(name))),
+                sorted(map(index_shape, inspector.get_indexes(name))),
                 sorted(map(repr, inspector.get_foreign_keys(name))),
                 sorted(map(repr, inspector.get_unique_constraints(name))),
             )

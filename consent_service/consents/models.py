@@ -1,4 +1,4 @@
-"""Tables of records and of each visitor's current state.
+"""Tables of records, of each visitor's current state, and of visitors who are a site's users.
 
 The database refuses to delete a record, and to update one in any way but to empty it (erasure).
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from consent_service.db import Base
@@ -41,6 +41,16 @@ class CurrentStateRow(Base):
     """Where a visitor stands on a site: all that a token is made from."""
 
     __tablename__ = "current_states"
+    __table_args__ = (
+        Index(
+            "ix_current_states_merged",
+            "site_id",
+            "merged_into",
+            # Few visitors are: recording a choice must not pay for them.
+            sqlite_where=text("merged_into IS NOT NULL"),
+            postgresql_where=text("merged_into IS NOT NULL"),
+        ),
+    )
 
     site_id: Mapped[UUID] = mapped_column(ForeignKey("sites.id"), primary_key=True)
     visitor_id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -56,3 +66,21 @@ class CurrentStateRow(Base):
         index=True,
         comment="by the database's clock; none for a first choice, which no token contradicts",
     )
+    merged_into: Mapped[str | None] = mapped_column(
+        String(32), comment="the visitor who stands for this one since both signed in as one user"
+    )
+
+
+class LinkedUserRow(Base):
+    """A signed-in user of a site, who is one visitor on all devices. The user's id is not kept."""
+
+    __tablename__ = "linked_users"
+    __table_args__ = (Index("uq_linked_users_visitor", "site_id", "visitor_id", unique=True),)
+
+    site_id: Mapped[UUID] = mapped_column(ForeignKey("sites.id"), primary_key=True)
+    user_hash: Mapped[bytes] = mapped_column(
+        LargeBinary(32), primary_key=True, comment="keyed, of the site's id of the user"
+    )
+    visitor_id: Mapped[str] = mapped_column(String(32))
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
+    linked_at: Mapped[datetime]

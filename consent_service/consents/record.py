@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from consent_service.clock import rfc3339
+from consent_service.consents.merge import Merged
 from consent_service.consents.tokens import GRANTED, REFUSED, WITHDRAWN
 from consent_service.notices.configuration import ESSENTIAL, Notice
 from consent_service.regions.rules import Place, Rule
@@ -124,13 +125,7 @@ def document(  # noqa: PLR0913 - these are what a record is made of, and all of 
     """
     forced_off = signal_forces_off(circumstances, rule)
     return {
-        "schema_version": SCHEMA_VERSION,
-        "id": str(record_id),
-        "tenant_id": str(identity.tenant_id),
-        "site_key": identity.site_key,
-        "visitor_id": identity.visitor_id,
-        "previous_id": str(identity.previous_id) if identity.previous_id else None,
-        "sequence": identity.sequence,
+        **_made(record_id, identity, circumstances, rule, at),
         "action": decision.action,
         "surface": decision.surface,
         "signal_source": "gpc" if forced_off else decision.surface,
@@ -143,6 +138,49 @@ def document(  # noqa: PLR0913 - these are what a record is made of, and all of 
         "notice_hash": notice.content_hash,
         "policy_version": notice.content["policy"]["version"],
         "language": decision.language,
+        "expires_at": rfc3339(expiry(at, rule)),
+    }
+
+
+def linked_document(  # noqa: PLR0913
+    *,
+    record_id: UUID,
+    identity: Identity,
+    merged: Merged,
+    circumstances: Circumstances,
+    rule: Rule,
+    at: datetime,
+) -> dict[str, Any]:
+    """Return the record of what holds for a visitor who has signed in on another device.
+
+    Nobody was asked anything: what was shown, and where, is as in the record that it goes by.
+    """
+    return {
+        **merged.shown,
+        **_made(record_id, identity, circumstances, rule, at),
+        "action": "link",
+        "signal_source": "gpc" if signal_forces_off(circumstances, rule) else "link",
+        "choices": {
+            **merged.shown["choices"],
+            **{key: state == GRANTED for key, state in merged.states.items()},
+        },
+        "gpc": merged.gpc,
+        "expires_at": merged.expires_at,
+    }
+
+
+def _made(
+    record_id: UUID, identity: Identity, circumstances: Circumstances, rule: Rule, at: datetime
+) -> dict[str, Any]:
+    """Return what every record says of itself: whose it is, when and under what it was made."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "id": str(record_id),
+        "tenant_id": str(identity.tenant_id),
+        "site_key": identity.site_key,
+        "visitor_id": identity.visitor_id,
+        "previous_id": str(identity.previous_id) if identity.previous_id else None,
+        "sequence": identity.sequence,
         "region": rule.region,
         "regime": rule.regime,
         "rule_version": rule.version,
@@ -150,7 +188,6 @@ def document(  # noqa: PLR0913 - these are what a record is made of, and all of 
         "device_class": circumstances.device_class,
         "browser_family": circumstances.browser_family,
         "created_at": rfc3339(at),
-        "expires_at": rfc3339(expiry(at, rule)),
     }
 
 

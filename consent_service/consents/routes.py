@@ -14,10 +14,13 @@ from marshmallow import Schema, fields, validate
 from consent_service import clock
 from consent_service.config import Settings
 from consent_service.consents import agent, signal, tokens
+from consent_service.consents.linking import Linking
 from consent_service.consents.record import Circumstances, Decision
 from consent_service.consents.schemas import (
     DecisionIn,
     ErasedOut,
+    LinkedOut,
+    LinkIn,
     ReceiptOut,
     RecordedOut,
     VisitorOut,
@@ -110,28 +113,20 @@ class Decisions(MethodView):
         """Record a decision of the visitor who holds the token, or of a new visitor."""
         del site_key
         site = current_site()
-        gpc = gpc_signalled(said=decision.gpc)
-        regions = use(Regions)
-        place = regions.place(request.environ)
-        rule = regions.rule(place, site)
-        user_agent = request.headers.get("User-Agent", "")
+        circumstances = _circumstances(gpc_signalled(said=decision.gpc))
+        rule = use(Regions).rule(circumstances.place, site)
         try:
             recorded = use(Consents).record_decision(
                 site,
                 decision,
                 token=presented_token(site),
                 idempotency_key=headers["idempotency_key"],
-                circumstances=Circumstances(
-                    gpc=gpc,
-                    place=place,
-                    device_class=agent.device_class(user_agent),
-                    browser_family=agent.browser_family(user_agent),
-                ),
+                circumstances=circumstances,
                 rule=rule,
             )
         except NoticeChanged as error:
             notice = use(NoticeDirectory).in_force(site)
-            error.extra = {"banner": shown_to(notice, site, decision.language, rule, gpc=gpc)}
+            error.extra = {"banner": shown_to(notice, site, decision.language, rule, gpc=circumstances.gpc)}
             raise
         response = jsonify(
             record=recorded.record,
@@ -140,6 +135,42 @@ class Decisions(MethodView):
         )
         response.status_code = 201
         set_cookies(response, site, recorded.claims, recorded.token)
+        return response
+
+
+@visitors.route("/link")
+class Link(MethodView):
+    """Where a visitor becomes a signed-in user of the site."""
+
+    @visitors.arguments(TokenHeader, location="headers")
+    @visitors.arguments(LinkIn)
+    @visitors.response(200, LinkedOut)
+    @visitors.alt_response(403, schema=ErrorOut, description="A page of another origin asks.")
+    @visitors.alt_response(422, schema=ErrorOut, description="The user token is not right.")
+    @visitors.alt_response(429, schema=ErrorOut, description="Too many requests.")
+    @visitors.alt_response(503, schema=ErrorOut, description="It cannot be done now.")
+    def post(self, _: dict[str, str], said: dict[str, Any], site_key: str) -> Response:
+        """Have the user's choices apply to this device, and the device's to the user."""
+        del site_key
+        site = current_site()
+        circumstances = _circumstances(gpc_signalled(said=said["gpc"]))
+        linked = use(Linking).link(
+            site,
+            said["user_token"],
+            token=presented_token(site),
+            circumstances=circumstances,
+            rule=use(Regions).rule(circumstances.place, site),
+        )
+        response = jsonify(
+            record=linked.record,
+            token=linked.token,
+            receipt_url=_receipt_url(linked.record["id"]) if linked.record else None,
+            changed=linked.changed,
+        )
+        if linked.claims and linked.token:
+            set_cookies(response, site, linked.claims, linked.token)
+        elif linked.changed:
+            _delete_cookies(response, site)
         return response
 
 
@@ -165,8 +196,7 @@ class Me(MethodView):
         del site_key
         site = current_site()
         response = jsonify(erased_records=use(Consents).erase(site, presented_token(site)))
-        for name in (site.cookie_name, f"{site.cookie_name}_choices"):
-            response.delete_cookie(name, domain=site.cookie_domain, secure=True, samesite="Lax")
+        _delete_cookies(response, site)
         return response
 
 
@@ -224,6 +254,21 @@ def set_cookies(response: Response, site: Site, claims: Claims, token: str) -> N
             httponly=secret,
             samesite="Lax",
         )
+
+
+def _delete_cookies(response: Response, site: Site) -> None:
+    for name in (site.cookie_name, f"{site.cookie_name}_choices"):
+        response.delete_cookie(name, domain=site.cookie_domain, secure=True, samesite="Lax")
+
+
+def _circumstances(gpc: bool) -> Circumstances:
+    user_agent = request.headers.get("User-Agent", "")
+    return Circumstances(
+        gpc=gpc,
+        place=use(Regions).place(request.environ),
+        device_class=agent.device_class(user_agent),
+        browser_family=agent.browser_family(user_agent),
+    )
 
 
 def _receipt_url(record_id: str) -> str:

@@ -23,6 +23,19 @@ class Choices(fields.Dict):
         return value
 
 
+def _signal() -> fields.Boolean:
+    """Make the field in which a page says that it sees the opt-out signal."""
+    return fields.Boolean(
+        truthy={True},
+        falsy={False},
+        load_default=False,
+        metadata={
+            "description": "Whether the page sees Global Privacy Control in "
+            "`navigator.globalPrivacyControl`. The header Sec-GPC counts as well."
+        },
+    )
+
+
 class DecisionIn(Schema):
     """One decision, as the widget sends it."""
 
@@ -36,19 +49,23 @@ class DecisionIn(Schema):
     notice_version = fields.Integer(required=True, strict=True, validate=validate.Range(min=1))
     language = fields.String(required=True, validate=validate.Length(2, 35))
     surface = fields.String(required=True, validate=validate.OneOf(SURFACES))
-    gpc = fields.Boolean(
-        truthy={True},
-        falsy={False},
-        load_default=False,
-        metadata={
-            "description": "Whether the page sees Global Privacy Control in "
-            "`navigator.globalPrivacyControl`. The header Sec-GPC counts as well."
-        },
-    )
+    gpc = _signal()
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Decision:  # noqa: ANN401
         return Decision(**data)
+
+
+class LinkIn(Schema):
+    """Who is signed in on the page, as the site's server says."""
+
+    user_token = fields.String(
+        required=True,
+        # A body of that size holds any that is right.
+        validate=validate.Length(1, 4096),
+        metadata={"description": "A JWT of the site's server, see docs/linking.md."},
+    )
+    gpc = _signal()
 
 
 class RecordOut(Schema):
@@ -88,12 +105,33 @@ class RecordedOut(Schema):
     receipt_url = fields.String()
 
 
+class LinkedOut(Schema):
+    """Where the user stands; all null if no choice of the user is known."""
+
+    record = fields.Nested(RecordOut, allow_none=True)
+    token = fields.String(
+        allow_none=True,
+        metadata={"description": "Hold this one from now on; if null, none."},
+    )
+    receipt_url = fields.String(allow_none=True)
+    changed = fields.Boolean(
+        metadata={
+            "description": "Whether another record stands on this device now than the token that "
+            "came with the call told of."
+        }
+    )
+
+
 class VisitorOut(Schema):
     """What is held about the visitor who asks."""
 
     record = fields.Nested(RecordOut)
     history = fields.List(
-        fields.Nested(RecordOut), metadata={"description": "All records, newest first."}
+        fields.Nested(RecordOut),
+        metadata={
+            "description": "All records, newest first; then those of other devices' visitors "
+            "from before they were linked."
+        },
     )
 
 

@@ -4,14 +4,14 @@ What callers may rely on:
 
 - :meth:`Consents.record_decision` returns only after the record is durably committed.
 - A record belongs to whoever holds the visitor's token. Nobody without it adds to a visitor's
-  history, sees it or erases it.
+  history, sees it or erases it. The token of a visitor who was merged into another is as good as
+  the other's.
 - The same Idempotency-Key never makes a second record.
 """
 
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
@@ -19,22 +19,22 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
-from consent_service.consents import tokens
-from consent_service.consents.models import CurrentStateRow, RecordRow
+from consent_service.consents import store, tokens
+from consent_service.consents.models import CurrentStateRow, LinkedUserRow, RecordRow
 from consent_service.consents.record import (
     Circumstances,
     Decision,
     Identity,
     document,
-    expiry,
     problems,
     settle,
     signal_forces_off,
 )
+from consent_service.consents.store import Request
 from consent_service.consents.tokens import Claims
 from consent_service.db import Database, database_ms
 from consent_service.errors import (
@@ -50,10 +50,8 @@ from consent_service.regions.rules import Rule
 from consent_service.signing import Keyring, canonical_json, sha256
 from consent_service.tenants.service import Site
 
-SALT_BYTES = 32
 RECEIPT_SALT = "receipt"
 
-_states = CurrentStateRow.__table__.c
 _records = RecordRow.__table__.c
 
 
@@ -73,14 +71,6 @@ class Receipt:
     record: Mapping[str, Any]
     key_id: str
     signature: bytes
-
-
-@dataclass(frozen=True)
-class Request:
-    """What makes a retry recognisable: the key's hash and the body's hash."""
-
-    key_hash: bytes
-    body_hash: bytes
 
 
 class Absent(Enum):
@@ -146,9 +136,7 @@ class Consents:
         notice: Notice,
         rule: Rule,
     ) -> Recorded:
-        before = _lock_state(connection, site, visitor) if visitor else None
-        at = clock.now()
-        record_id = clock.new_id()
+        before = store.lock_state(connection, site, visitor.visitor_id) if visitor else None
         identity = Identity(
             tenant_id=site.tenant_id,
             site_key=site.site_key,
@@ -159,72 +147,19 @@ class Consents:
         states = settle(
             decision,
             forced_off=signal_forces_off(circumstances, rule),
-            before=_states_of(before) if before else {},
+            before=store.states_of(before) if before else {},
         )
         content = document(
-            record_id=record_id,
+            record_id=clock.new_id(),
             identity=identity,
             decision=decision,
             states=states,
             circumstances=circumstances,
             notice=notice,
             rule=rule,
-            at=at,
+            at=clock.now(),
         )
-        canonical = canonical_json(content)
-        signature = self._keys.sign(canonical)
-        connection.execute(
-            insert(RecordRow),
-            {
-                "id": record_id,
-                "tenant_id": site.tenant_id,
-                "site_id": site.id,
-                "created_at": at,
-                "visitor_id": identity.visitor_id,
-                "document": canonical.decode(),
-                "signature": signature.value,
-                "key_id": signature.key_id,
-                "salt": secrets.token_bytes(SALT_BYTES),
-                "idempotency_hash": request.key_hash if request else None,
-                "request_hash": request.body_hash if request else None,
-            },
-        )
-        expires_at = expiry(at, rule)
-        state = {
-            "sequence": identity.sequence,
-            "record_id": record_id,
-            "notice_version": notice.version,
-            "expires_at": expires_at,
-            "gpc": circumstances.gpc,
-            "choices": "~".join(tokens.write_states(states)),
-        }
-        if before:
-            connection.execute(
-                update(CurrentStateRow)
-                .where(_is_visitor(site, identity.visitor_id))
-                .values(**state, changed_ms=database_ms())
-            )
-        else:
-            connection.execute(
-                insert(CurrentStateRow),
-                {
-                    "site_id": site.id,
-                    "visitor_id": identity.visitor_id,
-                    "tenant_id": site.tenant_id,
-                    **state,
-                },
-            )
-        claims = Claims(
-            site_key=site.site_key,
-            visitor_id=identity.visitor_id,
-            record_id=str(record_id),
-            sequence=identity.sequence,
-            notice_version=notice.version,
-            issued_at=int(at.timestamp()),
-            expires_at=int(expires_at.timestamp()),
-            gpc=circumstances.gpc,
-            choices=states,
-        )
+        claims = store.append(connection, self._keys, site, content, states, request)
         return Recorded(content, claims, self.write_token(claims))
 
     def _replay(self, site: Site, visitor: Claims | None, request: Request) -> Recorded:
@@ -240,59 +175,59 @@ class Consents:
             if row is None or row.request_hash != request.body_hash:
                 raise IdempotencyKeyReused
             record = json.loads(row.document)
+            state = store.find_state(connection, site, record["visitor_id"])
+            if state is None or state.record_id is None:
+                raise UnknownVisitor
             # A first try without a token made a new visitor, whose token may have got lost with
             # the answer. In every other case the caller must be that visitor.
-            if not (
-                visitor.visitor_id == record["visitor_id"]
-                if visitor
-                else record["previous_id"] is None
-            ):
-                raise IdempotencyKeyReused
-            state = _find_state(connection, site, record["visitor_id"])
-        if state is None or state.record_id is None:
-            raise UnknownVisitor
-        claims = _claims(site, state)
+            if visitor:
+                caller = store.find_state(connection, site, visitor.visitor_id)
+                known = caller is not None and caller.visitor_id == state.visitor_id
+            else:
+                known = record["previous_id"] is None
+        if not known:
+            raise IdempotencyKeyReused
+        claims = store.claims_of(site, state)
         return Recorded(record, claims, self.write_token(claims))
 
     def history(self, site: Site, token: str | None) -> list[dict[str, Any]]:
         """Return all records of the visitor who holds the token, newest first.
 
+        Those of visitors merged into this one come after its own.
+
         :raises UnknownVisitor: when the token is not valid or everything was erased
         """
-        visitor = self._known(site, token)
+        claims = self._known(site, token)
         with self._database.reading() as connection:
+            state = store.find_state(connection, site, claims.visitor_id)
+            if state is None or state.record_id is None:
+                raise UnknownVisitor
             documents = connection.execute(
-                select(_records.document).where(
-                    _records.tenant_id == site.tenant_id,
-                    _records.site_id == site.id,
-                    _records.visitor_id == visitor.visitor_id,
-                )
+                select(_records.document).where(store.records_of(site, state.visitor_id))
             ).scalars()
-            found = [json.loads(document) for document in documents if document]
-        if not found:
-            raise UnknownVisitor
+            found = [json.loads(document) for document in documents]
         # Not by time: clocks of nodes differ, and are set back.
-        return sorted(found, key=itemgetter("sequence"), reverse=True)
+        found.sort(key=itemgetter("sequence"), reverse=True)
+        found.sort(key=lambda record: record["visitor_id"] != state.visitor_id)
+        return found
 
     def erase(self, site: Site, token: str | None) -> int:
         """Empty all records of the visitor who holds the token; return how many.
 
-        What stays is that a record existed and when it was erased, and for the gate the visitor's
-        random id with nothing attached, so that tokens still about are known to be void.
+        Of visitors merged into this one too, and nobody is this visitor's user any more. What
+        stays is that a record existed and when it was erased, and for the gate the visitors'
+        random ids with nothing attached, so that tokens still about are known to be void.
 
         :raises UnknownVisitor: when the token is not valid or everything was erased before
         """
-        visitor = self._known(site, token)
+        claims = self._known(site, token)
         with self._database.transaction() as connection:
-            if _lock_state(connection, site, visitor) is None:
+            state = store.lock_state(connection, site, claims.visitor_id)
+            if state is None:
                 raise UnknownVisitor
             erased = connection.execute(
                 update(RecordRow)
-                .where(
-                    _records.tenant_id == site.tenant_id,
-                    _records.site_id == site.id,
-                    _records.visitor_id == visitor.visitor_id,
-                )
+                .where(store.records_of(site, state.visitor_id))
                 .values(
                     visitor_id=None,
                     document=None,
@@ -304,15 +239,17 @@ class Consents:
                     erased_at=clock.now(),
                 )
             )
+            connection.execute(delete(LinkedUserRow).where(store.is_linked(site, state.visitor_id)))
             connection.execute(
                 update(CurrentStateRow)
-                .where(_is_visitor(site, visitor.visitor_id))
+                .where(store.stands_for(site, state.visitor_id))
                 .values(
                     record_id=None,
                     notice_version=None,
                     expires_at=None,
                     gpc=False,
                     choices="",
+                    merged_into=None,
                     changed_ms=database_ms(),
                 )
             )
@@ -353,10 +290,10 @@ class Consents:
     def current(self, site: Site, claims: Claims) -> Claims | Absent:
         """Return what a new token of the visitor must say, or why there is none."""
         with self._database.reading() as connection:
-            state = _find_state(connection, site, claims.visitor_id)
+            state = store.find_state(connection, site, claims.visitor_id)
         if state is None:
             return Absent.UNKNOWN
-        return Absent.ERASED if state.record_id is None else _claims(site, state)
+        return Absent.ERASED if state.record_id is None else store.claims_of(site, state)
 
     def _known(self, site: Site, token: str | None) -> Claims:
         claims = self.read_token(site, token)
@@ -367,41 +304,3 @@ class Consents:
 
 def _request(decision: Decision, idempotency_key: str) -> Request:
     return Request(sha256(idempotency_key.encode()), sha256(canonical_json(asdict(decision))))
-
-
-def _is_visitor(site: Site, visitor_id: str) -> ColumnElement[bool]:
-    return and_(
-        _states.tenant_id == site.tenant_id,
-        _states.site_id == site.id,
-        _states.visitor_id == visitor_id,
-    )
-
-
-def _find_state(connection: Connection, site: Site, visitor_id: str) -> Row[Any] | None:
-    query = select(CurrentStateRow.__table__).where(_is_visitor(site, visitor_id))
-    return connection.execute(query).one_or_none()
-
-
-def _lock_state(connection: Connection, site: Site, visitor: Claims) -> Row[Any] | None:
-    """Return the visitor's state, held until the transaction ends; None if unknown or erased."""
-    query = select(CurrentStateRow.__table__).where(_is_visitor(site, visitor.visitor_id))
-    state = connection.execute(query.with_for_update()).one_or_none()
-    return None if state is None or state.record_id is None else state
-
-
-def _states_of(state: Row[Any]) -> dict[str, str]:
-    return tokens.read_states(state.choices.split("~")) if state.choices else {}
-
-
-def _claims(site: Site, state: Row[Any]) -> Claims:
-    return Claims(
-        site_key=site.site_key,
-        visitor_id=state.visitor_id,
-        record_id=str(state.record_id),
-        sequence=state.sequence,
-        notice_version=state.notice_version,
-        issued_at=int(clock.now().timestamp()),
-        expires_at=int(state.expires_at.timestamp()),
-        gpc=state.gpc,
-        choices=_states_of(state),
-    )

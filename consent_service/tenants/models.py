@@ -1,4 +1,4 @@
-"""Tables of tenants and sites."""
+"""Tables of tenants, sites, and the keys that sites sign with."""
 
 from __future__ import annotations
 
@@ -38,3 +38,18 @@ class SiteRow(Base):
     changed_ms: Mapped[int] = mapped_column(
         BigInteger, index=True, comment="by the database's clock; followers read by it"
     )
+
+
+class LinkKeyRow(Base):
+    """A key that a site's server signs its users' tokens with. The secret itself is not kept."""
+
+    __tablename__ = "link_keys"
+
+    site_id: Mapped[UUID] = mapped_column(ForeignKey("sites.id"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
+    token_key_id: Mapped[str] = mapped_column(
+        String(64), comment="the key of the key file that the secret is derived from"
+    )
+    created_at: Mapped[datetime]
+    retired_at: Mapped[datetime | None]

@@ -1,4 +1,4 @@
-"""Make tenants and sites, and find a site by its public key."""
+"""Make tenants and sites, find a site by its public key, and manage the keys it signs with."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, insert, select, update
+from itsdangerous.encoding import base64_encode
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
 from consent_service.db import Database, Follower, database_ms
 from consent_service.errors import NotFound, Unavailable, UnknownSite, ValidationFailed
-from consent_service.tenants.models import SiteRow, TenantRow
+from consent_service.signing import Keyring
+from consent_service.tenants.models import LinkKeyRow, SiteRow, TenantRow
 
 _LONGEST_NAME = 200
 
@@ -44,6 +47,17 @@ class Site:
     def cookie_name(self) -> str:
         """Name of the token's cookie; the readable one has ``_choices`` after it."""
         return f"cookie_consent_{self.site_key.removeprefix('site_')}"
+
+
+@dataclass(frozen=True)
+class LinkKey:
+    """A key that a site's server signs its users' tokens with."""
+
+    number: int
+    created_at: datetime
+    retired_at: datetime | None
+    #: None when the key file no longer has the key that it was derived from.
+    secret: str | None = field(repr=False)
 
 
 def create_tenant(database: Database, slug: str, name: str) -> Tenant:
@@ -148,6 +162,73 @@ def find_site(database: Database, site_key: str) -> Site:
     if row is None:
         raise UnknownSite
     return _site(row)
+
+
+def add_link_key(database: Database, keys: Keyring, site: Site) -> LinkKey:
+    """Make a link key beside those that the site has.
+
+    Its secret is derived from the key file and stored nowhere: neither the database nor the file
+    alone gives it away.
+
+    :raises Unavailable: when another one was made at the same moment
+    """
+    try:
+        with database.transaction() as connection:
+            newest: int | None = connection.execute(
+                select(func.max(LinkKeyRow.number)).where(_of_site(site))
+            ).scalar_one()
+            made = connection.execute(
+                insert(LinkKeyRow)
+                .values(
+                    site_id=site.id,
+                    number=(newest or 0) + 1,
+                    tenant_id=site.tenant_id,
+                    token_key_id=keys.token_key_id,
+                    created_at=clock.now(),
+                )
+                .returning(*LinkKeyRow.__table__.c)
+            ).one()
+    except IntegrityError as error:
+        raise Unavailable from error
+    return _link_key(made, keys, site)
+
+
+def link_keys(database: Database, keys: Keyring, site: Site) -> list[LinkKey]:
+    """Return the site's link keys, oldest to newest, the retired ones too."""
+    with database.reading() as connection:
+        rows = connection.execute(
+            select(LinkKeyRow.__table__).where(_of_site(site)).order_by(LinkKeyRow.number)
+        ).all()
+    return [_link_key(row, keys, site) for row in rows]
+
+
+def retire_link_key(database: Database, site: Site, number: int) -> None:
+    """Have tokens that are signed with a link key refused from now on.
+
+    :raises NotFound: when the site has no such key, or it was retired before
+    """
+    with database.transaction() as connection:
+        retired = connection.execute(
+            update(LinkKeyRow)
+            .where(_of_site(site), LinkKeyRow.number == number, LinkKeyRow.retired_at.is_(None))
+            .values(retired_at=clock.now())
+        )
+    if not retired.rowcount:
+        raise NotFound(f"The site has no link key {number} in use.")
+
+
+def _of_site(site: Site) -> ColumnElement[bool]:
+    return and_(LinkKeyRow.tenant_id == site.tenant_id, LinkKeyRow.site_id == site.id)
+
+
+def _link_key(row: Row[tuple[object, ...]], keys: Keyring, site: Site) -> LinkKey:
+    secret = keys.derive_from(row.token_key_id, f"link-key {site.id} {row.number}")
+    return LinkKey(
+        row.number,
+        row.created_at,
+        row.retired_at,
+        f"link_{base64_encode(secret).decode()}" if secret else None,
+    )
 
 
 def _name_problems(name: str) -> dict[str, list[str]]:

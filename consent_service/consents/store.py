@@ -1,0 +1,227 @@
+"""Rows of records and of visitors' states, each call within the caller's transaction.
+
+A visitor who was merged into another has the other's state from then on. Only a visitor who is a
+linked user is merged into, and such a visitor is never merged: nobody is two steps away.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+
+from consent_service import clock
+from consent_service.consents import tokens
+from consent_service.consents.models import CurrentStateRow, LinkedUserRow, RecordRow
+from consent_service.consents.tokens import Claims
+from consent_service.db import database_ms
+from consent_service.signing import Keyring, canonical_json
+from consent_service.tenants.service import Site
+
+SALT_BYTES = 32
+
+_states = CurrentStateRow.__table__.c
+_records = RecordRow.__table__.c
+_linked = LinkedUserRow.__table__.c
+
+
+@dataclass(frozen=True)
+class Request:
+    """What makes a retry recognisable: the key's hash and the body's hash."""
+
+    key_hash: bytes
+    body_hash: bytes
+
+
+def append(  # noqa: PLR0913
+    connection: Connection,
+    keys: Keyring,
+    site: Site,
+    content: Mapping[str, Any],
+    states: Mapping[str, str],
+    request: Request | None = None,
+) -> Claims:
+    """Sign and insert a record at the end of its visitor's chain; return what tokens say now.
+
+    The visitor's state must be locked, unless this is the first record.
+    """
+    canonical = canonical_json(content)
+    signature = keys.sign(canonical)
+    record_id, visitor_id = UUID(content["id"]), content["visitor_id"]
+    at = clock.from_rfc3339(content["created_at"])
+    expires_at = clock.from_rfc3339(content["expires_at"])
+    connection.execute(
+        insert(RecordRow),
+        {
+            "id": record_id,
+            "tenant_id": site.tenant_id,
+            "site_id": site.id,
+            "created_at": at,
+            "visitor_id": visitor_id,
+            "document": canonical.decode(),
+            "signature": signature.value,
+            "key_id": signature.key_id,
+            "salt": secrets.token_bytes(SALT_BYTES),
+            "idempotency_hash": request.key_hash if request else None,
+            "request_hash": request.body_hash if request else None,
+        },
+    )
+    state = {
+        "sequence": content["sequence"],
+        "record_id": record_id,
+        "notice_version": content["notice_version"],
+        "expires_at": expires_at,
+        "gpc": content["gpc"],
+        "choices": "~".join(tokens.write_states(states)),
+    }
+    if content["previous_id"]:
+        connection.execute(
+            update(CurrentStateRow)
+            .where(_is_visitor(site, visitor_id))
+            .values(**state, changed_ms=database_ms())
+        )
+    else:
+        connection.execute(
+            insert(CurrentStateRow),
+            {
+                "site_id": site.id,
+                "visitor_id": visitor_id,
+                "tenant_id": site.tenant_id,
+                **state,
+            },
+        )
+    return Claims(
+        site_key=site.site_key,
+        visitor_id=visitor_id,
+        record_id=content["id"],
+        sequence=content["sequence"],
+        notice_version=content["notice_version"],
+        issued_at=int(at.timestamp()),
+        expires_at=int(expires_at.timestamp()),
+        gpc=content["gpc"],
+        choices=states,
+    )
+
+
+def find_state(connection: Connection, site: Site, visitor_id: str) -> Row[Any] | None:
+    """Return where the visitor stands, or whoever this one was merged into; None if unknown."""
+    query = select(CurrentStateRow.__table__).where(_is_final(site, visitor_id))
+    return connection.execute(query).one_or_none()
+
+
+def lock_state(connection: Connection, site: Site, visitor_id: str) -> Row[Any] | None:
+    """Do as :func:`find_state`, and hold the row until the transaction ends; None if erased."""
+    query = select(CurrentStateRow.__table__).where(_is_final(site, visitor_id))
+    state = connection.execute(query.with_for_update()).one_or_none()
+    if state is not None and state.merged_into:
+        # A moment ago, while we waited for the row.
+        return lock_state(connection, site, state.merged_into)
+    return None if state is None or state.record_id is None else state
+
+
+def lock_states(
+    connection: Connection, site: Site, visitor_ids: Collection[str]
+) -> dict[str, Row[Any]]:
+    """Hold these visitors' own rows until the transaction ends; the erased ones are left out.
+
+    Always in the same order, so that two transactions never wait for each other.
+    """
+    query = (
+        select(CurrentStateRow.__table__)
+        .where(
+            _states.tenant_id == site.tenant_id,
+            _states.site_id == site.id,
+            _states.visitor_id.in_(visitor_ids),
+        )
+        .order_by(_states.visitor_id)
+        .with_for_update()
+    )
+    rows = connection.execute(query).all()
+    return {row.visitor_id: row for row in rows if row.record_id is not None}
+
+
+def merge_into(connection: Connection, site: Site, state: Row[Any], visitor_id: str) -> None:
+    """Have another visitor stand for the one whose locked state this is; its tokens are old now."""
+    connection.execute(
+        update(CurrentStateRow)
+        .where(_is_visitor(site, state.visitor_id))
+        .values(merged_into=visitor_id, sequence=state.sequence + 1, changed_ms=database_ms())
+    )
+
+
+def is_linked(site: Site, visitor_id: str) -> ColumnElement[bool]:
+    """Match the row of the user whom this visitor is."""
+    return and_(
+        _linked.tenant_id == site.tenant_id,
+        _linked.site_id == site.id,
+        _linked.visitor_id == visitor_id,
+    )
+
+
+def stands_for(site: Site, visitor_id: str) -> ColumnElement[bool]:
+    """Match the states of this visitor and of all who were merged into it."""
+    return and_(
+        _states.tenant_id == site.tenant_id,
+        _states.site_id == site.id,
+        or_(_states.visitor_id == visitor_id, _states.merged_into == visitor_id),
+    )
+
+
+def records_of(site: Site, visitor_id: str) -> ColumnElement[bool]:
+    """Match the records of this visitor and of all who were merged into it."""
+    return and_(
+        _records.tenant_id == site.tenant_id,
+        _records.site_id == site.id,
+        _records.visitor_id.in_(select(_states.visitor_id).where(stands_for(site, visitor_id))),
+    )
+
+
+def states_of(state: Row[Any]) -> dict[str, str]:
+    """Return the state of each optional purpose."""
+    return tokens.read_states(state.choices.split("~")) if state.choices else {}
+
+
+def claims_of(site: Site, state: Row[Any]) -> Claims:
+    """Return what a new token of the visitor says."""
+    return Claims(
+        site_key=site.site_key,
+        visitor_id=state.visitor_id,
+        record_id=str(state.record_id),
+        sequence=state.sequence,
+        notice_version=state.notice_version,
+        issued_at=int(clock.now().timestamp()),
+        expires_at=int(state.expires_at.timestamp()),
+        gpc=state.gpc,
+        choices=states_of(state),
+    )
+
+
+def _is_visitor(site: Site, visitor_id: str) -> ColumnElement[bool]:
+    return and_(
+        _states.tenant_id == site.tenant_id,
+        _states.site_id == site.id,
+        _states.visitor_id == visitor_id,
+    )
+
+
+def _is_final(site: Site, visitor_id: str) -> ColumnElement[bool]:
+    """Match the state that counts for this visitor: its own, or that of whoever stands for it."""
+    asked = CurrentStateRow.__table__.alias()
+    final = (
+        select(func.coalesce(asked.c.merged_into, asked.c.visitor_id))
+        .where(
+            asked.c.tenant_id == site.tenant_id,
+            asked.c.site_id == site.id,
+            asked.c.visitor_id == visitor_id,
+        )
+        .scalar_subquery()
+    )
+    return and_(
+        _states.tenant_id == site.tenant_id,
+        _states.site_id == site.id,
+        _states.visitor_id == final,
+    )
