@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import copy
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from joserfc import jwt
+from joserfc.jwk import OctKey
 from sqlalchemy import Select, literal_column, select, table
 from werkzeug.test import Client, TestResponse
 
 from consent_service import config, wiring
 from consent_service.app import Built, build
 from consent_service.notices.service import publish_notice
-from consent_service.signing import CompactSigner, ensure_keys
-from consent_service.tenants.service import Site, Tenant, create_site, create_tenant
+from consent_service.signing import CompactSigner, Keyring, ensure_keys
+from consent_service.tenants.service import (
+    LinkKey,
+    Site,
+    Tenant,
+    add_link_key,
+    create_site,
+    create_tenant,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,6 +110,27 @@ def make_purpose(key: str, category: str, **changes: Any) -> dict[str, Any]:  # 
     return {"key": key, "category": category, "texts": texts, **changes}
 
 
+def make_user_token(
+    key: LinkKey,
+    user: str = "user-1",
+    *,
+    site_key: str = SITE_KEY,
+    header: dict[str, Any] | None = None,
+    **claims: Any,  # noqa: ANN401
+) -> str:
+    """Return what a site's server signs; ``header`` and ``claims`` replace members, None none."""
+    now = int(time.time())
+    said = {"aud": site_key, "sub": user, "iat": now, "exp": now + 300, **claims}
+    head = {"alg": "HS256", "typ": "consent-link+jwt", "kid": str(key.number), **(header or {})}
+    assert key.secret is not None
+    return jwt.encode(
+        {name: value for name, value in head.items() if value is not None},
+        {name: value for name, value in said.items() if value is not None},
+        OctKey.import_key(key.secret),
+        algorithms=["HS256", "HS384", "HS512"],
+    )
+
+
 @dataclass(repr=False)
 class Service:
     """A whole service on a database of its own, with one tenant, one site and one notice."""
@@ -180,6 +212,32 @@ class Service:
         response = self.choose(choices, token=token)
         assert response.status_code == 201, response.get_data(as_text=True)
         return str(response.get_json()["token"])
+
+    def add_link_key(self, site: Site | None = None) -> LinkKey:
+        """Make a link key of the site."""
+        return add_link_key(self.built.database, self.use(Keyring), site or self.site)
+
+    @cached_property
+    def link_key(self) -> LinkKey:
+        """The site's first link key."""
+        return self.add_link_key()
+
+    def link(
+        self,
+        user: str = "user-1",
+        *,
+        token: str | None = None,
+        user_token: str | None = None,
+        site_key: str = SITE_KEY,
+        headers: dict[str, str] | None = None,
+    ) -> TestResponse:
+        """Say that a user is signed in on the device that holds the token."""
+        held = {"Origin": ORIGIN, **({"X-Consent-Token": token} if token else {})}
+        return self.client.post(
+            f"/v1/sites/{site_key}/consents/link",
+            json={"user_token": user_token or make_user_token(self.link_key, user)},
+            headers=held | (headers or {}),
+        )
 
     def ask(
         self,

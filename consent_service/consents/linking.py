@@ -12,7 +12,6 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -33,21 +32,14 @@ from consent_service.consents.record import (
 from consent_service.consents.service import Consents
 from consent_service.consents.tokens import Claims
 from consent_service.db import Database
-from consent_service.errors import InvalidUserToken, Unavailable
+from consent_service.errors import InvalidUserToken
 from consent_service.notices.service import NoticeDirectory
 from consent_service.regions.rules import Rule
 from consent_service.signing import Keyring
 from consent_service.tenants.service import Site, link_keys
 
-#: A second try sees what made the first one fail.
-_TRIES = 3
-
 _linked = LinkedUserRow.__table__.c
 _records = RecordRow.__table__.c
-
-
-class _Overtaken(Exception):
-    """Another device was linked while this one waited for its turn."""
 
 
 @dataclass(frozen=True)
@@ -93,21 +85,22 @@ class Linking:
         material_version = self._notices.in_force(site).material_version
         user_hash = self._user_hash(site, signed_in)
         held = self._consents.read_token(site, token)
-        for _ in range(_TRIES):
-            with suppress(IntegrityError, _Overtaken), self._database.transaction() as connection:
-                user, other = _unite(connection, site, user_hash, held)
-                if user is None:
-                    return Linked(record=None, claims=None, token=None, changed=held is not None)
-                claims = self._settle(
-                    connection, site, user, other, material_version, circumstances, rule
-                )
-                return Linked(
-                    record=_record(connection, site, UUID(claims.record_id)),
-                    claims=claims,
-                    token=self._consents.write_token(claims),
-                    changed=held is None or held.record_id != claims.record_id,
-                )
-        raise Unavailable
+
+        def work(connection: Connection) -> Linked:
+            user, other = _unite(connection, site, user_hash, held)
+            if user is None:
+                return Linked(record=None, claims=None, token=None, changed=held is not None)
+            claims = self._settle(
+                connection, site, user, other, material_version, circumstances, rule
+            )
+            return Linked(
+                record=_record(connection, site, UUID(claims.record_id)),
+                claims=claims,
+                token=self._consents.write_token(claims),
+                changed=held is None or held.record_id != claims.record_id,
+            )
+
+        return store.transact(self._database, work)
 
     def _user_hash(self, site: Site, signed_in: str) -> bytes:
         named = user_token.named_key(signed_in)
@@ -179,27 +172,31 @@ def _unite(
     device = store.find_state(connection, site, held.visitor_id) if held else None
     device_id: str | None = device.visitor_id if device else None
     states = store.lock_states(connection, site, [id_ for id_ in (user_id, device_id) if id_])
-    if any(state.merged_into for state in states.values()):
-        raise _Overtaken
     user = states.get(user_id) if user_id else None
     other = states.get(device_id) if device_id and device_id != user_id else None
     if other and _is_somebody(connection, site, other.visitor_id):
         other = None
     if user is None and other is not None:
-        connection.execute(
-            insert(LinkedUserRow),
-            {
-                "site_id": site.id,
-                "user_hash": user_hash,
-                "visitor_id": other.visitor_id,
-                "tenant_id": site.tenant_id,
-                "linked_at": clock.now(),
-            },
-        )
+        _add_user(connection, site, user_hash, other.visitor_id)
         return other, None
     if user is not None and other is not None:
         store.merge_into(connection, site, other, user.visitor_id)
     return user, other
+
+
+def _add_user(connection: Connection, site: Site, user_hash: bytes, visitor_id: str) -> None:
+    row = {
+        "site_id": site.id,
+        "user_hash": user_hash,
+        "visitor_id": visitor_id,
+        "tenant_id": site.tenant_id,
+        "linked_at": clock.now(),
+    }
+    try:
+        connection.execute(insert(LinkedUserRow), row)
+    except IntegrityError as error:
+        # Another device of the user was the first.
+        raise store.Overtaken from error
 
 
 def _is_somebody(connection: Connection, site: Site, visitor_id: str) -> bool:

@@ -115,10 +115,12 @@ class Consents:
         visitor = self.read_token(site, token)
         request = _request(decision, idempotency_key) if idempotency_key else None
         try:
-            with self._database.transaction() as connection:
-                return self._append(
+            return store.transact(
+                self._database,
+                lambda connection: self._append(
                     connection, site, decision, visitor, request, circumstances, notice, rule
-                )
+                ),
+            )
         except IntegrityError:
             # The key has made a record before, perhaps a moment ago. (Ids do not collide.)
             if request is None:
@@ -221,39 +223,9 @@ class Consents:
         :raises UnknownVisitor: when the token is not valid or everything was erased before
         """
         claims = self._known(site, token)
-        with self._database.transaction() as connection:
-            state = store.lock_state(connection, site, claims.visitor_id)
-            if state is None:
-                raise UnknownVisitor
-            erased = connection.execute(
-                update(RecordRow)
-                .where(store.records_of(site, state.visitor_id))
-                .values(
-                    visitor_id=None,
-                    document=None,
-                    signature=None,
-                    key_id=None,
-                    salt=None,
-                    idempotency_hash=None,
-                    request_hash=None,
-                    erased_at=clock.now(),
-                )
-            )
-            connection.execute(delete(LinkedUserRow).where(store.is_linked(site, state.visitor_id)))
-            connection.execute(
-                update(CurrentStateRow)
-                .where(store.stands_for(site, state.visitor_id))
-                .values(
-                    record_id=None,
-                    notice_version=None,
-                    expires_at=None,
-                    gpc=False,
-                    choices="",
-                    merged_into=None,
-                    changed_ms=database_ms(),
-                )
-            )
-        return erased.rowcount
+        return store.transact(
+            self._database, lambda connection: _erase(connection, site, claims.visitor_id)
+        )
 
     def receipt(self, record_id: UUID, proof: str) -> Receipt:
         """Return a record with its signature to whoever holds its receipt link.
@@ -304,3 +276,38 @@ class Consents:
 
 def _request(decision: Decision, idempotency_key: str) -> Request:
     return Request(sha256(idempotency_key.encode()), sha256(canonical_json(asdict(decision))))
+
+
+def _erase(connection: Connection, site: Site, visitor_id: str) -> int:
+    state = store.lock_state(connection, site, visitor_id)
+    if state is None:
+        raise UnknownVisitor
+    erased = connection.execute(
+        update(RecordRow)
+        .where(store.records_of(site, state.visitor_id))
+        .values(
+            visitor_id=None,
+            document=None,
+            signature=None,
+            key_id=None,
+            salt=None,
+            idempotency_hash=None,
+            request_hash=None,
+            erased_at=clock.now(),
+        )
+    )
+    connection.execute(delete(LinkedUserRow).where(store.is_linked(site, state.visitor_id)))
+    connection.execute(
+        update(CurrentStateRow)
+        .where(store.stands_for(site, state.visitor_id))
+        .values(
+            record_id=None,
+            notice_version=None,
+            expires_at=None,
+            gpc=False,
+            choices="",
+            merged_into=None,
+            changed_ms=database_ms(),
+        )
+    )
+    return erased.rowcount

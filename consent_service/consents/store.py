@@ -7,9 +7,10 @@ linked user is merged into, and such a visitor is never merged: nobody is two st
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
@@ -18,11 +19,17 @@ from consent_service import clock
 from consent_service.consents import tokens
 from consent_service.consents.models import CurrentStateRow, LinkedUserRow, RecordRow
 from consent_service.consents.tokens import Claims
-from consent_service.db import database_ms
+from consent_service.db import Database, database_ms
+from consent_service.errors import Unavailable
 from consent_service.signing import Keyring, canonical_json
 from consent_service.tenants.service import Site
 
 SALT_BYTES = 32
+
+#: A second try sees what overtook the first.
+_TRIES = 3
+
+Result = TypeVar("Result")
 
 _states = CurrentStateRow.__table__.c
 _records = RecordRow.__table__.c
@@ -35,6 +42,23 @@ class Request:
 
     key_hash: bytes
     body_hash: bytes
+
+
+class Overtaken(Exception):
+    """A visitor was linked or merged while this transaction waited for its turn."""
+
+
+def transact(database: Database, work: Callable[[Connection], Result]) -> Result:
+    """Do work in one transaction, in another one if it was overtaken.
+
+    Waiting for a second row instead, with the first one in hand, could be waiting for each other.
+
+    :raises Unavailable: when the database cannot do it now
+    """
+    for _ in range(_TRIES):
+        with suppress(Overtaken), database.transaction() as connection:
+            return work(connection)
+    raise Unavailable
 
 
 def append(  # noqa: PLR0913
@@ -114,12 +138,14 @@ def find_state(connection: Connection, site: Site, visitor_id: str) -> Row[Any] 
 
 
 def lock_state(connection: Connection, site: Site, visitor_id: str) -> Row[Any] | None:
-    """Do as :func:`find_state`, and hold the row until the transaction ends; None if erased."""
+    """Do as :func:`find_state`, and hold the row until the transaction ends; None if erased.
+
+    :raises Overtaken: when the visitor was merged into another a moment ago
+    """
     query = select(CurrentStateRow.__table__).where(_is_final(site, visitor_id))
     state = connection.execute(query.with_for_update()).one_or_none()
     if state is not None and state.merged_into:
-        # A moment ago, while we waited for the row.
-        return lock_state(connection, site, state.merged_into)
+        raise Overtaken
     return None if state is None or state.record_id is None else state
 
 
@@ -129,6 +155,8 @@ def lock_states(
     """Hold these visitors' own rows until the transaction ends; the erased ones are left out.
 
     Always in the same order, so that two transactions never wait for each other.
+
+    :raises Overtaken: when one of them was merged into another a moment ago
     """
     query = (
         select(CurrentStateRow.__table__)
@@ -141,6 +169,8 @@ def lock_states(
         .with_for_update()
     )
     rows = connection.execute(query).all()
+    if any(row.merged_into for row in rows):
+        raise Overtaken
     return {row.visitor_id: row for row in rows if row.record_id is not None}
 
 
