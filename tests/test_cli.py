@@ -223,6 +223,8 @@ def test_what_is_missing_in_a_notice_is_named_by_its_path(
         ),
         (["notice", "publish", "nowhere.json", "--site", "site_x"], "nowhere.json"),
         (["notice", "publish", "-", "--site", "site_nobody"], "No site"),
+        (["site", "link-key", "retire", "site_nobody", "1"], "No site"),
+        (["site", "link-key", "add", "site_nobody"], "consent-service key rotate"),
         (["key", "rotate", "session"], "session"),
         (["demo", "--port", "x"], "port"),
         (["demo", "--port", "65536"], "port"),
@@ -238,6 +240,9 @@ COMMANDS = [
     ["serve"],
     ["tenant", "create", "momo", "--name", "Momo"],
     ["site", "create", "momo", "--name", "App", "--origin", ORIGIN],
+    ["site", "link-key", "add", "site_x"],
+    ["site", "link-key", "list", "site_x"],
+    ["site", "link-key", "retire", "site_x", "1"],
     ["notice", "publish", "-", "--site", "site_x"],
 ]
 
@@ -250,6 +255,7 @@ def test_a_database_of_another_version_says_how_to_mend_it(run: Run, arguments: 
 
 @pytest.mark.parametrize("arguments", [["db", "upgrade"], *COMMANDS[1:]], ids=" ".join)
 def test_a_database_that_is_away_is_named_with_its_reason(run: Run, arguments: list[str]) -> None:
+    done(run("key", "rotate"))
     away = {"CONSENT_DATABASE_URL": "postgresql://nobody:s3cr3t@127.0.0.1:1/nothing"}
     told = refused(run(*arguments, input="{}", env=away))
     assert "The database cannot do this now" in told
@@ -287,6 +293,34 @@ def test_keys_are_rotated_together_or_apart(run: Run, tmp_path: Path) -> None:
         found = json.loads((tmp_path / "var/keys.json").read_bytes())
         counts.append(tuple(len(found[name]) for name in signing.KEY_KINDS))
     assert counts == [(1, 1), (2, 1), (2, 2), (3, 3)]
+
+
+def test_link_keys_are_made_shown_once_and_retired(run: Run, site_key: str) -> None:
+    done(run("key", "rotate"))
+    assert "site link-key add" in done(run("site", "link-key", "list", site_key))
+    secrets = []
+    for number in (1, 2):
+        made = done(run("site", "link-key", "add", site_key))
+        assert f"kid     {number}\n" in made
+        secrets += re.findall(r"secret  (link_[\w-]{43})\n", made)
+    assert len(set(secrets)) == 2
+    retire = ("site", "link-key", "retire", site_key)
+    assert "is retired" in done(run(*retire, "1"))
+    for unused in ("1", "3"):
+        assert f"no link key {unused} in use" in refused(run(*retire, unused))
+    first, second = done(run("site", "link-key", "list", site_key)).splitlines()
+    assert re.fullmatch(r"1  made [\d-]+  retired [\d-]+", first)
+    assert re.fullmatch(r"2  made [\d-]+  in use", second)
+
+
+def test_a_link_key_whose_origin_is_lost_is_listed_so(
+    run: Run, site_key: str, tmp_path: Path
+) -> None:
+    done(run("key", "rotate"))
+    done(run("site", "link-key", "add", site_key))
+    (tmp_path / "var/keys.json").unlink()
+    done(run("key", "rotate"))
+    assert "lost" in done(run("site", "link-key", "list", site_key))
 
 
 def test_upgrading_twice_is_safe(run: Run) -> None:

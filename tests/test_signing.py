@@ -72,6 +72,19 @@ def test_each_use_has_signatures_of_its_own(keys_file: Path) -> None:
     assert not keys.signer("consent-token").verify_signature("value", signature)
 
 
+def test_derived_secrets_outlive_rotation(keys_file: Path, move: Clock) -> None:
+    keys = Keyring(keys_file)
+    oldest, secret = keys.token_key_id, keys.derive("use")
+    assert secret == keys.derive_from(oldest, "use") != keys.derive("another use")
+    rotate(keys_file, "token")
+    move(timedelta(minutes=2))
+    keys.refresh()
+    assert keys.token_key_id != oldest
+    assert keys.derive("use") == keys.derive_from(oldest, "use") == secret
+    assert keys.derive_from(keys.token_key_id, "use") not in {secret, None}
+    assert keys.derive_from("unknown", "use") is None
+
+
 def test_making_keys_again_changes_nothing(keys_file: Path) -> None:
     before = keys_file.read_bytes()
     ensure_keys(keys_file)

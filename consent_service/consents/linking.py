@@ -162,16 +162,13 @@ def _unite(
     connection: Connection, site: Site, user_hash: bytes, held: Claims | None
 ) -> tuple[Row[Any] | None, Row[Any] | None]:
     """Make the device's visitor the user; return the user's state and the one merged into it."""
-    user_id: str | None = connection.execute(
-        select(_linked.visitor_id).where(
-            _linked.tenant_id == site.tenant_id,
-            _linked.site_id == site.id,
-            _linked.user_hash == user_hash,
-        )
-    ).scalar_one_or_none()
+    user_id = _visitor_of(connection, site, user_hash)
     device = store.find_state(connection, site, held.visitor_id) if held else None
     device_id: str | None = device.visitor_id if device else None
-    states = store.lock_states(connection, site, [id_ for id_ in (user_id, device_id) if id_])
+    states = store.lock_states(connection, site, {id_ for id_ in (user_id, device_id) if id_})
+    if _visitor_of(connection, site, user_hash) != user_id:
+        # Linked, or erased, while we waited for the rows.
+        raise store.Overtaken
     user = states.get(user_id) if user_id else None
     other = states.get(device_id) if device_id and device_id != user_id else None
     if other and _is_somebody(connection, site, other.visitor_id):
@@ -182,6 +179,17 @@ def _unite(
     if user is not None and other is not None:
         store.merge_into(connection, site, other, user.visitor_id)
     return user, other
+
+
+def _visitor_of(connection: Connection, site: Site, user_hash: bytes) -> str | None:
+    visitor_id: str | None = connection.execute(
+        select(_linked.visitor_id).where(
+            _linked.tenant_id == site.tenant_id,
+            _linked.site_id == site.id,
+            _linked.user_hash == user_hash,
+        )
+    ).scalar_one_or_none()
+    return visitor_id
 
 
 def _add_user(connection: Connection, site: Site, user_hash: bytes, visitor_id: str) -> None:

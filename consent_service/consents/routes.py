@@ -113,7 +113,7 @@ class Decisions(MethodView):
         """Record a decision of the visitor who holds the token, or of a new visitor."""
         del site_key
         site = current_site()
-        circumstances = _circumstances(gpc_signalled(said=decision.gpc))
+        circumstances = _circumstances(gpc=gpc_signalled(said=decision.gpc))
         rule = use(Regions).rule(circumstances.place, site)
         try:
             recorded = use(Consents).record_decision(
@@ -126,7 +126,9 @@ class Decisions(MethodView):
             )
         except NoticeChanged as error:
             notice = use(NoticeDirectory).in_force(site)
-            error.extra = {"banner": shown_to(notice, site, decision.language, rule, gpc=circumstances.gpc)}
+            error.extra = {
+                "banner": shown_to(notice, site, decision.language, rule, gpc=circumstances.gpc)
+            }
             raise
         response = jsonify(
             record=recorded.record,
@@ -153,7 +155,7 @@ class Link(MethodView):
         """Have the user's choices apply to this device, and the device's to the user."""
         del site_key
         site = current_site()
-        circumstances = _circumstances(gpc_signalled(said=said["gpc"]))
+        circumstances = _circumstances(gpc=gpc_signalled(said=said["gpc"]))
         linked = use(Linking).link(
             site,
             said["user_token"],
@@ -261,7 +263,7 @@ def _delete_cookies(response: Response, site: Site) -> None:
         response.delete_cookie(name, domain=site.cookie_domain, secure=True, samesite="Lax")
 
 
-def _circumstances(gpc: bool) -> Circumstances:
+def _circumstances(*, gpc: bool) -> Circumstances:
     user_agent = request.headers.get("User-Agent", "")
     return Circumstances(
         gpc=gpc,

@@ -154,24 +154,20 @@ def lock_states(
 ) -> dict[str, Row[Any]]:
     """Hold these visitors' own rows until the transaction ends; the erased ones are left out.
 
-    Always in the same order, so that two transactions never wait for each other.
+    One after the other, always in the same order, and none that was merged: so two transactions
+    never wait for each other.
 
     :raises Overtaken: when one of them was merged into another a moment ago
     """
-    query = (
-        select(CurrentStateRow.__table__)
-        .where(
-            _states.tenant_id == site.tenant_id,
-            _states.site_id == site.id,
-            _states.visitor_id.in_(visitor_ids),
-        )
-        .order_by(_states.visitor_id)
-        .with_for_update()
-    )
-    rows = connection.execute(query).all()
-    if any(row.merged_into for row in rows):
-        raise Overtaken
-    return {row.visitor_id: row for row in rows if row.record_id is not None}
+    states = {}
+    for visitor_id in sorted(visitor_ids):
+        query = select(CurrentStateRow.__table__).where(_is_visitor(site, visitor_id))
+        state = connection.execute(query.with_for_update()).one()
+        if state.merged_into:
+            raise Overtaken
+        if state.record_id is not None:
+            states[visitor_id] = state
+    return states
 
 
 def merge_into(connection: Connection, site: Site, state: Row[Any], visitor_id: str) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 from consent_service import db
 from consent_service.consents import tokens
 from consent_service.signing import Keyring
-from tests.builders import Service, make_service
+from tests.builders import Service, make_service, make_user_token
 from tests.faults.processes import GRANT, HTTP, REFUSAL, ServiceProcess, Visitor
 from tests.faults.whole import check_whole
 from tests.servers import Postgres, wait_until
@@ -140,6 +140,24 @@ def test_a_process_that_lost_its_database_denies_after_thirty_seconds_until_it_i
         )
     finally:
         on_postgres.built.followers.stop()
+
+
+def test_linking_is_refused_without_a_database_and_done_when_it_is_back(
+    postgres: Postgres, on_postgres: Service
+) -> None:
+    token = on_postgres.token()
+    user_token = make_user_token(on_postgres.link_key)
+    postgres.stop()
+    response = on_postgres.link(token=token, user_token=user_token)
+    assert response.status_code == 503
+    assert response.get_json()["error"]["code"] == "unavailable"
+    assert "Set-Cookie" not in response.headers
+    postgres.start()
+    wait_until(
+        lambda: on_postgres.link(token=token, user_token=user_token).status_code == 200,
+        "linking did not find the database again",
+    )
+    assert len(on_postgres.rows("linked_users")) == 1
 
 
 def assert_nothing_without_a_database(process: ServiceProcess, token: str) -> None:

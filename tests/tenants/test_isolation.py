@@ -10,8 +10,9 @@ from sqlalchemy import insert, select
 
 from consent_service import clock
 from consent_service.consents.models import CurrentStateRow, RecordRow
-from consent_service.tenants.service import Site, create_tenant
-from tests.builders import ORIGIN, SITE_KEY, Service
+from consent_service.signing import Keyring
+from consent_service.tenants.service import Site, create_tenant, link_keys, retire_link_key
+from tests.builders import ORIGIN, SITE_KEY, Service, make_user_token
 
 KEY = {"Idempotency-Key": "a-random-id-of-the-decision"}
 OTHER = "site_other"
@@ -32,7 +33,7 @@ def ours(service: Service) -> dict[str, list[dict[str, Any]]]:
     site_id = service.rows("sites")[0]["id"]
     return {
         name: [row for row in service.rows(name) if row["site_id"] == site_id]
-        for name in ("notices", "records", "current_states")
+        for name in ("notices", "records", "current_states", "linked_users", "link_keys")
     }
 
 
@@ -41,8 +42,9 @@ def victim(service: Service, other: Site) -> Iterator[dict[str, Any]]:
     """What a visitor of the first site was given; the site's rows must stay as they are."""
     assert other.site_key == OTHER
     answer: dict[str, Any] = service.choose(headers=KEY).get_json()
+    assert service.link(token=answer["token"]).status_code == 200
     before = ours(service)
-    assert len(before["records"]) == len(before["current_states"]) == 1
+    assert [len(rows) for rows in before.values()] == [1] * 5
     yield answer
     assert ours(service) == before
 
@@ -100,6 +102,45 @@ def test_a_receipt_link_of_ones_own_does_not_open_anothers_record(
     own = service.choose(site_key=OTHER).get_json()
     link = own["receipt_url"].replace(own["record"]["id"], victim["record"]["id"])
     assert service.client.get(link).status_code == 404
+
+
+def test_anothers_visitor_does_not_become_ones_own_user(
+    service: Service, victim: dict[str, Any], other: Site
+) -> None:
+    user_token = make_user_token(service.add_link_key(other), site_key=OTHER)
+    answer = service.link(token=victim["token"], user_token=user_token, site_key=OTHER)
+    assert answer.get_json()["record"] is None
+    own = service.choose(site_key=OTHER).get_json()
+    answer = service.link(token=own["token"], user_token=user_token, site_key=OTHER)
+    assert answer.get_json()["record"] == own["record"]
+    headers = {"Origin": ORIGIN, "X-Consent-Token": own["token"]}
+    assert service.client.delete(me(OTHER), headers=headers).get_json() == {"erased_records": 1}
+
+
+@pytest.mark.usefixtures("victim")
+def test_ones_own_key_does_not_sign_for_anothers_users(service: Service, other: Site) -> None:
+    key = service.add_link_key(other)
+    assert key.number == service.link_key.number
+    for user_token, told in (
+        (make_user_token(key), "It is not signed with the link key that kid names."),
+        (make_user_token(key, site_key=OTHER), "It is not signed with the link key"),
+    ):
+        response = service.link(user_token=user_token)
+        assert response.status_code == 422
+        assert told in response.get_data(as_text=True)
+    response = service.link(user_token=make_user_token(service.link_key), site_key=OTHER)
+    assert response.status_code == 422
+
+
+def test_ones_own_keys_are_retired_and_listed_alone(
+    service: Service, victim: dict[str, Any], other: Site
+) -> None:
+    key = service.add_link_key(other)
+    database, keys = service.built.database, service.use(Keyring)
+    retire_link_key(database, other, key.number)
+    assert [found.retired_at is None for found in link_keys(database, keys, other)] == [False]
+    assert [found.retired_at is None for found in link_keys(database, keys, service.site)] == [True]
+    assert service.link(token=victim["token"]).status_code == 200
 
 
 def test_a_new_notice_is_not_anothers(
