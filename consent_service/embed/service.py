@@ -104,8 +104,8 @@ def script(notice: Notice, site: Site, language: str, rule: Rule, *, gpc: bool) 
     # A module is not told which element brought it.
     own = as_javascript(f'script[src*="/embed/{site.site_key}"]')
     names = (
-        f"const __SCRIPT__=document.currentScript??document.querySelector({own}),"
-        f"__CONFIG__={configuration};"
+        f"const __CONFIG__={configuration},"
+        f"__SCRIPT__=document.currentScript??document.querySelector({own});"
     )
     return _compressed(f"(()=>{{{names}{built('widget.js')}}})();")
 
