@@ -64,7 +64,7 @@ async function bundle(entry, { plugins = [], define = {} } = {}) {
   const { code } = await minify(outputFiles[0].text, {
     module: true,
     ecma: 2020,
-    compress: { passes: 4, unsafe: true, unsafe_arrows: true, hoist_funs: true, pure_getters: true, sequences: false },
+    compress: { passes: 4, unsafe: true, unsafe_arrows: true, hoist_funs: true, inline: 1 },
   });
   return Buffer.from(code);
 }

@@ -107,7 +107,9 @@ def script(notice: Notice, site: Site, language: str, rule: Rule, *, gpc: bool) 
         f"const __CONFIG__={configuration},"
         f"__SCRIPT__=document.currentScript??document.querySelector({own});"
     )
-    return _compressed(f"(()=>{{{names}{built('widget.js')}}})();")
+    # Chromium then compiles all at once what runs at once.
+    hint = "//# allFunctionsCalledOnLoad\n"
+    return _compressed(f'{hint}"use strict";{{{names}{built("widget.js")}}}')
 
 
 @cache

@@ -1,5 +1,5 @@
 import type { ConsentService } from "../consent-service";
-import { adopt, decide, stayInStep } from "./decide";
+import { adopt, decide, follow, stayInStep } from "./decide";
 import { failed, on } from "./events";
 import { allows, refresh } from "./gate";
 import { run, watch } from "./gated";
@@ -26,7 +26,7 @@ export async function begin(face?: Face): Promise<void> {
   try {
     // A page made ready ahead of a visit that may never come.
     if (document.prerendering) await happens("prerenderingchange");
-    provide({ adopt, decide, on, open: face?.open, standing });
+    provide({ adopt, decide, follow, on, open: face?.open, standing });
     stayInStep();
     on("change", () => {
       void run();
@@ -53,7 +53,7 @@ export const members: Omit<ConsentService, "ready" | "open" | "withdraw"> = {
     await refresh();
     return allows(purpose);
   },
-  decide: (choices, action = "save", surface = "preferences") => decide(choices, action, surface),
+  decide,
   link: (userToken) => more().then((rest) => rest.link(userToken)).catch(failed),
   push,
   on,

@@ -27,7 +27,7 @@ function cleanUp(choices: Choices): void {
 }
 
 /** Makes this page follow the choices that stand now, if they have changed: here, in another tab, or on a subdomain. */
-function follow(): void {
+export function follow(): void {
   if (!hasChanged()) return;
   const choices = standing() ?? {};
   settle(choices);
@@ -60,7 +60,11 @@ async function send(choices: Choices, action: Action, surface: Surface): Promise
  * Records a decision. What it refuses is denied from the call on. Never rejects; resolves to `true` when it is recorded,
  * to `false` where a newer notice, from then on in use, has to be shown first, and to nothing where it failed.
  */
-export async function decide(choices: Choices, action: Action, surface: Surface): Promise<Outcome> {
+export async function decide(
+  choices: Choices,
+  action: Action = "save",
+  surface: Surface = "preferences",
+): Promise<Outcome> {
   // A second press is one too many, but a withdrawal is always heard.
   if (deciding && action !== "withdraw") return deciding;
   bar(choices);

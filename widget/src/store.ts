@@ -1,5 +1,5 @@
 import type { Choices } from "../consent-service";
-import { config, optionalKeys } from "./config";
+import { config, optionalKeys, tag } from "./config";
 import { attempt } from "./dom";
 
 /** What the widget uses of a record. */
@@ -21,17 +21,17 @@ interface Entry {
 
 /** Holds the entry for this page where localStorage is blocked or full. */
 let memory: Entry | undefined;
-/** The same for the time until which the banner stays closed. */
-let closed = "";
 /** What was kept when it was last looked at. */
 let known: string;
 
-function readCookie(): string {
-  return attempt(() => document.cookie.split(`${config.cookie}_choices=`)[1]!.split(";")[0]) ?? "";
+function readCookie(name: string): string {
+  return attempt(() => document.cookie.split(`${config.cookie}_${name}=`)[1]?.split(";")[0]) ?? "";
 }
 
 function readEntry(): Entry | undefined {
-  return memory ?? attempt(() => JSON.parse(localStorage.getItem(config.cookie)!) as Entry);
+  // Where the service's cookies arrive, there is nothing to look for, and looking would hold up the banner.
+  if (memory || (isSecureContext && tag.src.startsWith(origin + "/"))) return memory;
+  return attempt(() => JSON.parse(localStorage.getItem(config.cookie)!) as Entry);
 }
 
 function writeEntry(entry: Entry): void {
@@ -43,7 +43,7 @@ function writeEntry(entry: Entry): void {
 }
 
 function written(): string {
-  return readCookie() || (readEntry()?.choices ?? "");
+  return readCookie("choices") || (readEntry()?.choices ?? "");
 }
 
 /** Parts of `1~notice~expires~record~gpc~purpose:1~purpose:0`, empty where nothing usable is kept. */
@@ -87,7 +87,7 @@ export function renew(token: string): void {
 
 /** Keeps a choice just recorded, unless the cookie the service set with it has arrived. */
 export function keep({ notice_version, expires_at, id, gpc, choices }: ConsentRecord, token: string): void {
-  if (readCookie().includes(id)) {
+  if (readCookie("choices").includes(id)) {
     memory = undefined;
     attempt(() => localStorage.removeItem(config.cookie));
   } else {
@@ -102,14 +102,15 @@ export function hasChanged(): boolean {
   return known !== (known = written());
 }
 
-/** Remembers that the banner was closed with no choice made; it is due again when the region's rule says so. */
+/** Remembers that the banner was closed with no choice made, for as long as the region's rule says. */
 export function postpone(): void {
-  closed = `${config.material_version}~${Date.now() + config.reask_days * 864e5}`;
-  attempt(() => localStorage.setItem(config.cookie + "_closed", closed));
+  const { cookie, material_version, reask_days } = config;
+  attempt(() => {
+    document.cookie = `${cookie}_closed=${material_version};path=/;max-age=${reask_days * 86400}`;
+  });
 }
 
 /** Whether the banner waits for a choice: none stands, and it was not closed under this notice a short while ago. */
 export function isDue(): boolean {
-  const [notice, until] = (attempt(() => localStorage.getItem(config.cookie + "_closed")) ?? closed).split("~");
-  return !standing() && !(+notice! >= config.material_version && +until! > Date.now());
+  return !standing() && +readCookie("closed") < config.material_version;
 }

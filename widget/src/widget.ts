@@ -59,8 +59,8 @@ function close(): void {
   if (layer === "banner") {
     postpone();
     emit("dismissed", {});
-  }
-  rest();
+    void show("reopen");
+  } else rest();
   returnFocus();
 }
 

@@ -22,6 +22,7 @@ export interface Core {
   tag: Tag;
   adopt(record: ConsentRecord, token: string): void;
   decide(choices: Choices, action: Action, surface: Surface): Promise<unknown>;
+  follow(): void;
   on: ConsentService["on"];
   /** Opens the preference centre, where there is one. */
   open: ((from: Element | null, choices: Choices) => void) | undefined;

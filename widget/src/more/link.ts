@@ -1,20 +1,28 @@
-import { call } from "../api";
+import { call, signal } from "../api";
 import { config } from "../config";
+import { attempt } from "../dom";
 import { failed } from "../events";
 import type { ConsentRecord } from "../store";
 import type { Core } from ".";
 
-/** The user's record and token, which from now on are the visitor's; perhaps neither has made a choice yet. */
+/** The user's record and token, which from now on are the visitor's; none where there is no choice to link. */
 interface Linked {
   record: ConsentRecord | null;
   token: string;
+  changed: boolean;
 }
 
 /** Lets the choice of a signed-in user count here, and a choice made here count wherever that user signs in. */
-export async function link(user_token: string, { adopt, on }: Core): Promise<boolean> {
-  const ask = (): Promise<Linked> => call(`/v1/sites/${config.site}/consents/link`, { user_token });
-  const take = ({ record, token }: Linked): boolean => {
+export async function link(user_token: string, { adopt, follow, on }: Core): Promise<boolean> {
+  const ask = (): Promise<Linked> =>
+    call(`/v1/sites/${config.site}/consents/link`, { user_token, gpc: signal() });
+  const take = ({ record, token, changed }: Linked): boolean => {
     if (record) adopt(record, token);
+    else if (changed) {
+      // What this device held was another user's. The service has deleted its cookies.
+      attempt(() => localStorage.removeItem(config.cookie));
+      follow();
+    }
     return !!record;
   };
   const linked = take(await ask());
