@@ -39,7 +39,9 @@ lint: setup widget  ## check style, types and import rules
 	tools/npm.sh run check --prefix widget
 
 test: setup widget  ## lint, then run every test
-	@tools/chromium.sh >/dev/null
+	@tools/browser.sh chromium >/dev/null
+	@tools/browser.sh firefox >/dev/null
+	@tools/browser.sh webkit >/dev/null
 	@$(MAKE) lint
 	$(BIN)/pytest -n auto
 

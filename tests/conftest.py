@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,8 +20,6 @@ from consent_service import db, signing
 from consent_service.demo.seed import seed
 from tests import servers
 from tests.builders import COUNTRY_HEADER, Service, make_service
-
-ROOT = Path(__file__).parent.parent
 
 # The same examples each time, however long one takes on a busy machine.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True)
@@ -206,13 +203,10 @@ def demo_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Chromium, the one that ``tools/chromium.sh`` finds."""
-    found = subprocess.run(
-        [ROOT / "tools/chromium.sh"], check=True, stdout=subprocess.PIPE, text=True
-    )
+    """Chromium."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
-            executable_path=found.stdout.strip(),
+            executable_path=servers.find_browser("chromium"),
             # A container has no sandbox to give; the rest keeps the browser to our own pages.
             args=[
                 "--no-sandbox",

@@ -241,6 +241,14 @@ def find_nginx() -> str | None:
     return shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 
+def find_browser(browser: str) -> str:
+    """Return the path that ``tools/browser.sh`` gives; empty where the tests do without it."""
+    tool = Path(__file__).parents[1] / "tools/browser.sh"
+    return subprocess.run(
+        [tool, browser], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.strip()
+
+
 @contextmanager
 def caddy(folder: Path, sites: str, address: str) -> Iterator[None]:
     """Run Caddy with these sites, one of which answers at the address."""

@@ -1,1 +1,1 @@
-"""What a visitor sees and what leaves the browser, on the demo site in Chromium."""
+"""What a visitor sees and what leaves the browser, on the demo site in real browsers."""

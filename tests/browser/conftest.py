@@ -16,8 +16,12 @@ from consent_service.db import Database
 from consent_service.demo.seed import seed
 from consent_service.tenants.service import find_site, set_origins
 from tests import servers
+from tests.browser.engines import ENGINES
 from tests.browser.visitor import Visitor
 from tests.servers import wait_until
+
+#: Without any of them its tests would count as skipped.
+collect_ignore = [] if ENGINES else ["test_engines.py"]
 
 
 @pytest.fixture
@@ -43,13 +47,17 @@ class Shop:
 
     service: str
     origin: str = ""
+    #: What stands at the end of the page.
     scripts: str = ""
+    #: The whole page, where a test wants another.
+    html: str = ""
     headers: dict[str, str] = field(default_factory=dict)
 
     def page(self) -> str:
         """Return the page."""
         goods = "<p>Something to buy.</p>" * 100
-        return f"<!doctype html><title>Shop</title><main>{goods}{self.scripts}</main>"
+        ordinary = f"<!doctype html><title>Shop</title><main>{goods}{self.scripts}</main>"
+        return self.html or ordinary
 
 
 @pytest.fixture
@@ -93,4 +101,31 @@ def shop(own_demo: str, sqlite_url: str) -> Iterator[Shop]:
 def foreign_shop(shop: Shop) -> str:
     """The origin of a page that embeds the demo's script from another host."""
     shop.scripts = f'<script src="{shop.service}/embed/site_demo.js"></script>'
+    return shop.origin
+
+
+@pytest.fixture
+def strict_shop(shop: Shop) -> str:
+    """The same under the strictest policy, with a tagged script; ``troubles`` is what went wrong.
+
+    The page's own scripts show the policy's nonce, and no text becomes a script unexamined.
+    """
+    shop.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; base-uri 'none'; connect-src {shop.service}; img-src data:; "
+        f"script-src 'nonce-shop' {shop.service}; "
+        "require-trusted-types-for 'script'; trusted-types consent-service"
+    )
+    shop.html = f"""<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,">
+        <script nonce="shop">
+            window.troubles = [];
+            const note = (text) => window.troubles.push(text);
+            addEventListener("error", ({{ message, target }}) => note(message ?? target.src), true);
+            addEventListener("unhandledrejection", ({{ reason }}) => note(String(reason)));
+            addEventListener("securitypolicyviolation", (violation) =>
+                note(`${{violation.effectiveDirective}} ${{violation.blockedURI}}`));
+        </script>
+        <script nonce="shop" src="{shop.service}/embed/site_demo.js" async></script>
+        <main><h1>Shop</h1></main>
+        <script nonce="shop" type="text/plain" data-consent="analytics">window.counted = 1</script>
+    """
     return shop.origin
