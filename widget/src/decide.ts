@@ -69,10 +69,11 @@ export async function decide(
   if (deciding && action !== "withdraw") return deciding;
   bar(choices);
   await deciding;
-  deciding = send(choices, action, surface).catch(failed);
-  const outcome = await deciding;
-  deciding = undefined;
-  return outcome;
+  return (deciding = send(choices, action, surface)
+    .catch(failed)
+    .finally(() => {
+      deciding = undefined;
+    }));
 }
 
 /** Takes up the choices that stand, and from now on those made elsewhere. */

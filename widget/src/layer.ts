@@ -1,3 +1,4 @@
+import { signal } from "./api";
 import { config, texts } from "./config";
 import type { Child } from "./dom";
 import { el } from "./dom";
@@ -17,7 +18,7 @@ export function note(text: string, role?: "alert"): HTMLElement {
 
 /** Whether the browser sends an opt-out signal. */
 export function isSignalled(): boolean {
-  return config.gpc.detected || !!navigator.globalPrivacyControl;
+  return config.gpc.detected || signal();
 }
 
 /** What the visitor is told about their browser's opt-out signal, if it sends one. */

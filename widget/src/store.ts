@@ -30,7 +30,7 @@ function readCookie(name: string): string {
 
 function readEntry(): Entry | undefined {
   // Where the service's cookies arrive, there is nothing to look for, and looking would hold up the banner.
-  if (memory || (isSecureContext && tag.src.startsWith(origin + "/"))) return memory;
+  if (memory || (origin.startsWith("https") && tag.src.startsWith(origin + "/"))) return memory;
   return attempt(() => JSON.parse(localStorage.getItem(config.cookie)!) as Entry);
 }
 

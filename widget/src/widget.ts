@@ -1,5 +1,4 @@
 import type { Choices } from "../consent-service";
-import { fetchConfig } from "./api";
 import { buildBanner, buildReopen } from "./banner";
 import { texts, useConfig } from "./config";
 import type { Face } from "./core";
@@ -65,7 +64,7 @@ function close(): void {
 }
 
 async function switchLanguage(code: string): Promise<void> {
-  useConfig(await fetchConfig(code));
+  useConfig(await (await more()).fetchConfig(code));
   await show(layer!);
   focusOn(root.querySelector("select"));
 }

@@ -4,6 +4,7 @@
  */
 import type { Choices, ConsentService } from "../../consent-service";
 import type { Action, Surface } from "../api";
+import { fetchConfig } from "../api";
 import type { Configuration, Tag } from "../config";
 import { useConfig } from "../config";
 import type { ConsentRecord } from "../store";
@@ -32,6 +33,7 @@ export interface Core {
 export interface More {
   buildPreferences(root: ParentNode, choices?: Choices): HTMLDialogElement;
   deleteRefused: typeof deleteRefused;
+  fetchConfig: typeof fetchConfig;
   link(userToken: string): Promise<boolean>;
   tickedChoices: typeof tickedChoices;
   turn(element: HTMLElement, allowed: boolean): void;
@@ -54,6 +56,7 @@ export default function more(core: Core): More {
       return buildPreferences(choices ?? ticked, Object.values(standing ?? {}).includes(true));
     },
     deleteRefused,
+    fetchConfig,
     link: (userToken) => link(userToken, core),
     tickedChoices,
     turn: (element, allowed) => turn(element, allowed, core),
