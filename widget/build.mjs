@@ -48,7 +48,7 @@ const wholeFile = {
 };
 
 /** esbuild puts the files together, terser makes the result smaller than esbuild alone does. */
-async function bundle(entry, { plugins = [], define = {} } = {}) {
+async function bundle(entry, plugins = []) {
   // The server puts a function around the script, together with its constants, so it needs none of its own.
   const { outputFiles } = await esbuild.build({
     entryPoints: [path.join(here, "src", entry)],
@@ -58,7 +58,6 @@ async function bundle(entry, { plugins = [], define = {} } = {}) {
     target: "es2020",
     charset: "utf8",
     plugins: [...plugins, styleText],
-    define,
     write: false,
   });
   const { code } = await minify(outputFiles[0].text, {
@@ -98,9 +97,8 @@ const { sizeBudget } = JSON.parse(await readFile(path.join(here, "package.json")
 const more = await bundle("more/index.ts");
 // Named by its content: browsers keep it for good, and a script never meets the file of another version.
 const moreName = `more-${createHash("sha256").update(more).digest("hex").slice(0, 16)}.js`;
-const define = { __MORE__: JSON.stringify(moreName) };
-const widget = await bundle("index.ts", { define });
-const whole = await bundle("index.ts", { plugins: [wholeFile] });
+const widget = await bundle("index.ts");
+const whole = await bundle("index.ts", [wholeFile]);
 
 await rm(path.join(target, "embed/static"), { recursive: true, force: true });
 await write("embed/static/widget.js", widget);

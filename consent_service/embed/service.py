@@ -1,10 +1,10 @@
 """The widget as pages load it, compressed ahead of time.
 
-The built widget is the body of a function that reads two names: ``__SCRIPT__``, the element that
-brought it, and ``__CONFIG__``, the site's configuration. Two scripts give them to it:
+The built widget is the body of a function that reads ``__SCRIPT__``, the element that brought it,
+and ``__CONFIG__``, the site's configuration. Two scripts give them to it:
 
-- one has a site's configuration inside, and fetches what only some pages and moments need
-  (``more-….js``) when it comes up;
+- one has a site's configuration inside, and fetches what only some pages and moments need, a file
+  named ``__MORE__``, when it comes up;
 - the other has all of the widget inside and fetches the configuration, and is so the same for
   every site until the next release.
 """
@@ -105,7 +105,8 @@ def script(notice: Notice, site: Site, language: str, rule: Rule, *, gpc: bool) 
     own = as_javascript(f'script[src*="/embed/{site.site_key}"]')
     names = (
         f"const __CONFIG__={configuration},"
-        f"__SCRIPT__=document.currentScript??document.querySelector({own});"
+        f"__SCRIPT__=document.currentScript??document.querySelector({own}),"
+        f"__MORE__={as_javascript(next(iter(rest())))};"
     )
     # Chromium then compiles all at once what runs at once.
     hint = "//# allFunctionsCalledOnLoad\n"

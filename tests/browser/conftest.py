@@ -115,7 +115,8 @@ def strict_shop(shop: Shop) -> str:
         f"script-src 'nonce-shop' {shop.service}; "
         "require-trusted-types-for 'script'; trusted-types consent-service"
     )
-    shop.html = f"""<!doctype html><html lang="en"><title>Shop</title><link rel="icon" href="data:,">
+    shop.html = f"""<!doctype html><html lang="en"><title>Shop</title>
+        <link rel="icon" href="data:,">
         <script nonce="shop">
             window.troubles = [];
             const note = (text) => window.troubles.push(text);

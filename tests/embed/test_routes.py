@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import brotli
 import pytest
 
-from consent_service.embed.service import built, site_independent_digest
+from consent_service.embed.service import built, rest, site_independent_digest
 from consent_service.regions.service import newest_rules
 from tests.builders import COUNTRY_HEADER, SITE_KEY, Service
 
@@ -23,7 +23,8 @@ SHARED = f"/embed/widget-{site_independent_digest()}.js"
 OPENING = '//# allFunctionsCalledOnLoad\n"use strict";{const __CONFIG__='
 OWN = f'script[src*="/embed/{SITE_KEY}"]'
 CLOSING = (
-    f",__SCRIPT__=document.currentScript??document.querySelector({json.dumps(OWN)});"
+    f",__SCRIPT__=document.currentScript??document.querySelector({json.dumps(OWN)}),"
+    f'__MORE__="{next(iter(rest()))}";'
     f"{built('widget.js')}}}"
 )
 

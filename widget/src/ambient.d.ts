@@ -3,7 +3,7 @@ declare const __CONFIG__: import("./config").Configuration;
 /** The script's own tag, likewise; only while it first runs does the browser tell it. */
 declare const __SCRIPT__: HTMLScriptElement;
 
-/** Where the service serves what `more.ts` was built into. */
+/** The name of the file that `more/` was built into, likewise. */
 declare const __MORE__: string;
 
 /** A style sheet as text, minified by the build. */
