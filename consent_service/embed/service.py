@@ -110,7 +110,7 @@ def script(notice: Notice, site: Site, language: str, rule: Rule, *, gpc: bool) 
     )
     # Chromium then compiles all at once what runs at once.
     hint = "//# allFunctionsCalledOnLoad\n"
-    return _compressed(f'{hint}"use strict";{{{names}{built("widget.js")}}}')
+    return _compressed(f"{hint}(()=>{{{names}{built('widget.js')}}})();")
 
 
 @cache

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from consent_service.db import Database
 from consent_service.notices.service import publish_notice
 from consent_service.tenants.service import find_site
+from tests.browser.conftest import Shop
 from tests.browser.visitor import COOKIE, Visitor
 from tests.servers import wait_until
 
@@ -192,6 +193,20 @@ def test_a_second_copy_of_the_script_does_nothing(unlucky: Visitor) -> None:
     unlucky.page.evaluate("consentService.ready")
     expect(unlucky.page.locator("#csvc-root")).to_have_count(1)
     expect(unlucky.page.locator("#csvc-accept")).to_have_text("Accept all")
+
+
+def test_the_page_gets_one_global_and_no_other(page: Page, shop: Shop) -> None:
+    shop.html = f"""<!doctype html><title>Shop</title><main>Goods</main>
+        <script>window.before = [...Object.getOwnPropertyNames(window), "before"];</script>
+        <script src="{shop.service}/embed/site_demo.js"></script>"""
+    page.goto(shop.origin)
+    page.evaluate("consentService.ready")
+    page.click("#csvc-choose")
+    expect(page.locator("#csvc-save")).to_be_visible()
+    added = page.evaluate(
+        "Object.getOwnPropertyNames(window).filter((name) => !before.includes(name))"
+    )
+    assert added == ["consentService"]
 
 
 def test_a_new_material_notice_asks_again_and_the_old_grant_is_denied(
