@@ -11,7 +11,6 @@ from flask.views import MethodView
 from itsdangerous.encoding import base64_encode
 from marshmallow import Schema, fields, validate
 
-from consent_service import clock
 from consent_service.config import Settings
 from consent_service.consents import agent, signal, tokens
 from consent_service.consents.linking import Linking
@@ -242,7 +241,8 @@ def set_cookies(response: Response, site: Site, claims: Claims, token: str) -> N
 
     Set by the server, they outlive the seven days that Safari grants to cookies set by scripts.
     """
-    seconds = max(0, claims.expires_at - int(clock.now().timestamp()))
+    # The token has just been written.
+    seconds = max(0, claims.expires_at - claims.issued_at)
     for name, value, secret in (
         (site.cookie_name, token, True),
         (f"{site.cookie_name}_choices", tokens.readable_choices(claims), False),
