@@ -113,7 +113,7 @@ def test_the_keyboard_is_enough(guest: Guest) -> None:
         "csvc-choose",
     ]
     guest.type(Keys.ENTER)
-    guest.wait_for(f"document.querySelector('{CENTRE}').contains(document.activeElement)")
+    guest.wait_for(f"document.querySelector('{CENTRE}')?.contains(document.activeElement)")
 
 
 def test_the_keyboard_reaches_nothing_behind_the_preference_centre(guest: Guest) -> None:
