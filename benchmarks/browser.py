@@ -107,7 +107,7 @@ class Loads:
 def find_chromium() -> str | None:
     """Return where Chromium is; it is installed where that is possible."""
     found = subprocess.run(
-        [ROOT / "tools" / "chromium.sh"], stdout=subprocess.PIPE, text=True, check=False
+        [ROOT / "tools/browser.sh", "chromium"], stdout=subprocess.PIPE, text=True, check=False
     )
     return None if found.returncode else found.stdout.strip()
 
