@@ -13,7 +13,7 @@ from tests.servers import wait_until
 
 #: What the service holds of this browser, which shows its token where no cookie can.
 HELD = f"""
-    const token = JSON.parse(localStorage.getItem("{COOKIE}"))?.token;
+    const token = localStorage.getItem("{COOKIE}");
     const headers = token ? {{ "X-Consent-Token": token }} : {{}};
     return fetch("/v1/sites/site_demo/consents/me", {{ headers }})
         .then((answer) => answer.json()).then(({{ history }}) => history ?? []);

@@ -3,7 +3,7 @@ import { el, focusOn } from "./dom";
 import { emit, failed } from "./events";
 import { note } from "./layer";
 import { more } from "./load-more";
-import { isOutdated } from "./store";
+import { isOutdated, known } from "./store";
 
 /** What stands on the page: always exactly one of these. */
 export type Layer = "banner" | "preferences" | "reopen";
@@ -46,7 +46,7 @@ export function draw(next: Layer, built: HTMLElement): void {
   layer = next;
   root.prepend(drawn);
   place();
-  if (isOutdated()) more().then((rest) => say(rest.whatChanged()), failed);
+  if (isOutdated()) more().then((rest) => say(rest.whatChanged(known)), failed);
   if (isNew && next !== "reopen") emit("shown", { surface: next });
 }
 

@@ -19,8 +19,11 @@ export async function link(user_token: string, { adopt, follow, on }: Core): Pro
   const take = ({ record, token, changed }: Linked): boolean => {
     if (record) adopt(record, token);
     else if (changed) {
-      // What this device held was another user's. The service has deleted its cookies.
-      attempt(() => localStorage.removeItem(config.cookie));
+      // What this device held was another user's. The service has deleted its cookies; these are the widget's own.
+      attempt(() => {
+        document.cookie = `${config.cookie}_choices=;path=/;max-age=0`;
+        localStorage.removeItem(config.cookie);
+      });
       follow();
     }
     return !!record;
