@@ -60,6 +60,11 @@ class Visitor:
         """Press one of the widget's buttons."""
         self.page.click(f"#csvc-{button}")
 
+    def speak(self, language: str) -> None:
+        """Have the widget speak another language."""
+        self.press("language")
+        self.page.select_option("select#csvc-language", language)
+
     def decide(self, button: str) -> dict[str, Any]:
         """Press a button that decides; return the record that was stored."""
         with self.page.expect_response(_is_decision) as answer:

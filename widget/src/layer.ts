@@ -4,10 +4,10 @@ import type { Child } from "./dom";
 import { el } from "./dom";
 
 /** What a button does, and the text that says so. */
-export type Press = "accept_all" | "reject_all" | "withdraw" | "choose" | "save" | "reopen" | "close";
+export type Press = "accept_all" | "reject_all" | "withdraw" | "choose" | "save" | "reopen" | "close" | "language";
 
 /** A button; `style` is "solid" or nothing. */
-export function button(id: string, press: Press, style?: string): HTMLElement {
+export function button(id: string, press: Exclude<Press, "language">, style?: string): HTMLElement {
   return el("button", { id: `csvc-${id}`, class: style, value: press }, texts[press]);
 }
 
@@ -26,13 +26,12 @@ export function signalNote(): Child {
   return isSignalled() && note(config.gpc.note);
 }
 
-/** The choice of language, where there is one. */
-function languageSwitch(): Child {
+/** Leads to the choice of language, where there is one. A list of them all would hold up the banner. */
+function languageButton(): Child {
   const { languages, language } = config;
-  const options = languages.map(({ code, name }) =>
-    el("option", { value: code, lang: code, selected: code === language }, name),
-  );
-  return options.length > 1 && el("select", { id: "csvc-language", "aria-label": texts.language }, ...options);
+  const name = languages.find(({ code }) => code === language)?.name;
+  const label = `${texts.language}: ${name}`;
+  return languages[1] && el("button", { id: "csvc-language", value: "language", "aria-label": label }, `${name} ▾`);
 }
 
 /** The link to the policy; a configuration cannot make it run a script. */
@@ -50,7 +49,7 @@ export function words(title: string, body: string, closeLabel: string, ...more: 
       "div",
       { class: "csvc-head" },
       el("h2", {}, title),
-      languageSwitch(),
+      languageButton(),
       el("button", { id: "csvc-close", value: "close", "aria-label": closeLabel }, "×"),
     ),
     el("p", {}, body, " ", policyLink()),
@@ -60,7 +59,7 @@ export function words(title: string, body: string, closeLabel: string, ...more: 
 }
 
 /** The buttons of a layer. Accept and reject are made alike: neither may look or weigh more than the other. */
-export function actions(style: string | undefined, reject: Press, third: HTMLElement): HTMLElement {
+export function actions(style: string | undefined, reject: "reject_all" | "withdraw", third: HTMLElement): HTMLElement {
   return el(
     "div",
     { class: "csvc-actions" },

@@ -1,5 +1,6 @@
 import type { Choices } from "../consent-service";
 import { buildBanner, buildReopen } from "./banner";
+import type { Action } from "./api";
 import { texts, useConfig } from "./config";
 import type { Face } from "./core";
 import { all, decide } from "./decide";
@@ -66,11 +67,11 @@ function close(): void {
 async function switchLanguage(code: string): Promise<void> {
   useConfig(await (await more()).fetchConfig(code));
   await show(layer!);
-  focusOn(root.querySelector("select"));
+  focusOn(root.querySelector("#csvc-language"));
 }
 
 /** Records a decision; where that fails, says so and grants nothing. Never rejects. */
-export async function press(action: Exclude<Press, "choose" | "reopen" | "close">): Promise<void> {
+export async function press(action: Action): Promise<void> {
   const surface = layer === "banner" ? layer : "preferences";
   setBusy(true);
   const choices = action === "save" ? (await more()).tickedChoices(root) : all(action === "accept_all");
@@ -95,6 +96,7 @@ function heard(event: Event): void {
     const value = isOwn && target.tagName === "BUTTON" ? (target.value as Press) : control && "choose";
     if (control) event.preventDefault();
     if (value === "close") close();
+    else if (value === "language") more().then((rest) => rest.offerLanguages(target), complain);
     else if (value === "choose" || value === "reopen") open(control ?? target);
     else if (value) void press(value);
   } else if (isOwn) {

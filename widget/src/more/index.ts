@@ -12,6 +12,7 @@ import { addStyles } from "../styles";
 import { whatChanged } from "./changes";
 import { deleteRefused } from "./cookies";
 import { turn } from "./embeds";
+import { offerLanguages } from "./languages";
 import { link } from "./link";
 import { buildPreferences, tickedChoices } from "./preferences";
 import css from "./styles.css";
@@ -35,6 +36,7 @@ export interface More {
   deleteRefused: typeof deleteRefused;
   fetchConfig: typeof fetchConfig;
   link(userToken: string): Promise<boolean>;
+  offerLanguages: typeof offerLanguages;
   tickedChoices: typeof tickedChoices;
   turn(element: HTMLElement, allowed: boolean): void;
   uncover: typeof uncover;
@@ -58,6 +60,7 @@ export default function more(core: Core): More {
     deleteRefused,
     fetchConfig,
     link: (userToken) => link(userToken, core),
+    offerLanguages,
     tickedChoices,
     turn: (element, allowed) => turn(element, allowed, core),
     uncover,
