@@ -1,11 +1,13 @@
 /** Puts the service's script on a page, from a bundle; safe to import and to call on a server. */
 import type { ConsentService, Queued } from "../consent-service.js";
-import { follow, refresh } from "./live.js";
+import type { Behaviour } from "./behaviour.js";
+import { attributesOf } from "./behaviour.js";
+import { arrived, follow, refresh } from "./live.js";
 
 export type * from "../consent-service.js";
 
 /** Which service, for which site. */
-export interface LoadOptions {
+export interface LoadOptions extends Behaviour {
   /** Address of the service: `https://consent.example.com`. */
   service: string;
   site: string;
@@ -15,8 +17,6 @@ export interface LoadOptions {
   integrity?: string;
   /** The page's nonce. */
   nonce?: string;
-  /** Logs every event to the console. */
-  debug?: boolean;
 }
 
 /** Stands in where there is no service: nothing is allowed. */
@@ -34,11 +34,6 @@ const denying: ConsentService = {
 };
 
 let loading: Promise<ConsentService> | undefined;
-let arrive: (service: ConsentService) => void;
-/** Settled by `load`, which may be called after those who wait for it. */
-const arrived = new Promise<ConsentService>((resolve) => {
-  arrive = resolve;
-});
 
 /** The one global. Until the script has run it is not there, or stands for what the page has pushed. */
 const page = globalThis as { consentService?: ConsentService | Queued[] };
@@ -47,13 +42,14 @@ function present(): ConsentService | undefined {
   return Array.isArray(page.consentService) ? undefined : page.consentService;
 }
 
-function insert(src: string, { site, src: named, integrity, nonce, debug }: LoadOptions): HTMLScriptElement {
+function insert(src: string, options: LoadOptions): HTMLScriptElement {
+  const { site, src: named, integrity, nonce } = options;
   const script = document.createElement("script");
   script.src = src;
   script.async = true;
   if (named) script.dataset["site"] = site;
   if (nonce) script.nonce = nonce;
-  if (debug) script.dataset["debug"] = "";
+  Object.assign(script.dataset, attributesOf(options));
   if (integrity) {
     script.integrity = integrity;
     script.crossOrigin = "anonymous";
@@ -85,7 +81,6 @@ async function embed(options: LoadOptions): Promise<ConsentService> {
   const service = present() ?? denying;
   if (service === denying) console.warn("consent-service: the script did not run; nothing is allowed");
   follow(service);
-  arrive(service);
   return service;
 }
 

@@ -33,9 +33,16 @@ export function refresh(): void {
   if (service) update(service.allows);
 }
 
+let arrive: (service: ConsentService) => void;
+/** The service, once there is one to follow. */
+export const arrived = new Promise<ConsentService>((resolve) => {
+  arrive = resolve;
+});
+
 /** Follows the service from now on. */
 export function follow(found: ConsentService): void {
   service = found;
+  arrive(found);
   found.on("decision", refresh);
   found.on("error", refresh);
   found.on("change", ({ choices }) => {

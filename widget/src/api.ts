@@ -32,7 +32,7 @@ export interface GateAnswer {
   max_age: number;
 }
 
-const TIMEOUT = 8000;
+export const TIMEOUT = 8000;
 const RETRIES = 2;
 const TOKEN_HEADER = "X-Consent-Token";
 
