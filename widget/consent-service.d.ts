@@ -26,6 +26,8 @@ export type Queued = [purpose: string, callback: (view: PageView) => void];
 export interface ConsentServiceEvents {
   /** The choices that stand have changed, here or in another tab; loaders stop what is no longer allowed. */
   change: { choices: Choices };
+  /** The visitor has decided: what they refuse is denied from here on. `change` follows once that is recorded. */
+  deciding: { choices: Choices };
   /** The gate is being asked. */
   asked: { purposes: string[] };
   /** The gate answered. */
@@ -71,7 +73,7 @@ export interface ConsentService {
   /**
    * Holds something back until its purpose is allowed, then calls it with the page as it was now; drops it once the
    * visitor refuses. Before the script has loaded, `(window.consentService ||= []).push([purpose, callback])` does the
-   * same.
+   * same, with the page as it is once the script has loaded.
    */
   push(...items: Queued[]): void;
   /**

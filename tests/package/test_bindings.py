@@ -61,6 +61,21 @@ def test_a_withdrawal_through_the_page_ends_it_before_it_is_recorded(
     customer.sees(counted=False, shown=False)
 
 
+def test_a_refusal_through_the_preference_centre_ends_it_before_it_is_recorded(
+    customer: Customer,
+) -> None:
+    customer.page.goto(f"{customer.origin}/vue/")
+    customer.settled()
+    customer.decide("accept")
+    customer.sees(counted=True, shown=True)
+    customer.presses("Cookie settings")
+    customer.centre.get_by_role("checkbox", name="analytics").uncheck()
+    with customer.page.expect_request("**/consents"):
+        customer.page.route("**/consents", lambda _: None)
+        customer.press("save")
+    customer.sees(counted=False, shown=True)
+
+
 def test_a_refusal_that_cannot_be_recorded_ends_it_as_well(bare_page: Page, shop: Shop) -> None:
     customer = Customer(bare_page, shop.origin)
     bare_page.goto(f"{shop.origin}/vue/")

@@ -8,7 +8,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from consent_service.demo.seed import SITE_KEY
+from consent_service.embed.service import site_independent_digest, site_independent_script
 from tests.package.site import INDEX, TRUSTED_TYPES, Customer, Shop
+
+#: The script that is the same for every site, and its hash.
+STATED = {
+    "src": f"/embed/widget-{site_independent_digest()}.js",
+    "integrity": site_independent_script().integrity,
+}
 
 
 @pytest.mark.parametrize("name", ["loads", "tagged"])
@@ -36,6 +43,7 @@ def test_the_tag_says_what_it_was_told(customer: Customer, shop: Shop) -> None:
         "src": f"/embed/{SITE_KEY}.js?lang=sw",
         "nonce": "abc",
         "debug": True,
+        "dnt": True,
     }
     customer.page.evaluate(
         "async ([index, options]) => (await import(index)).load(options)", [INDEX, options]
@@ -44,21 +52,79 @@ def test_the_tag_says_what_it_was_told(customer: Customer, shop: Shop) -> None:
     tag = customer.page.locator(f'script[src="{shop.service}{options["src"]}"]')
     expect(tag).to_have_attribute("data-site", SITE_KEY)
     expect(tag).to_have_attribute("data-debug", "")
+    expect(tag).to_have_attribute("data-dnt", "")
+    assert tag.get_attribute("data-reload") is None
     assert tag.evaluate("(script) => script.nonce") == "abc"
 
 
-def test_what_is_pushed_early_waits_under_the_one_name(customer: Customer, shop: Shop) -> None:
-    customer.page.goto(f"{shop.origin}/blank.html")
-    waiting = customer.page.evaluate(
-        """async (index) => {
-            const { push } = await import(index);
-            push(["analytics", () => {}]);
-            push(["preferences", () => {}]);
-            return consentService.map(([purpose]) => purpose);
+def test_what_is_pushed_before_the_script_runs_after_a_grant(
+    customer: Customer, shop: Shop
+) -> None:
+    customer.page.goto(f"{shop.origin}/blank.html?before")
+    customer.page.evaluate(
+        """async ([index, options]) => {
+            const { load, push } = await import(index);
+            window.ran = [];
+            push(["preferences", () => ran.push("preferences")]);
+            push(["analytics", ({ url, title }) => ran.push([new URL(url).search, title])]);
+            history.replaceState(null, "", "?after");
+            await (await load(options)).ready;
         }""",
-        INDEX,
+        [INDEX, {"service": shop.service, "site": SITE_KEY}],
     )
-    assert waiting == ["analytics", "preferences"]
+    assert customer.page.evaluate("ran") == []
+    customer.press("choose")
+    customer.centre.get_by_role("checkbox", name="analytics").check()
+    customer.decide("save")
+    customer.page.wait_for_function("ran.length")
+    assert customer.page.evaluate("ran") == [["?before", ""]]
+
+
+def test_a_script_that_is_what_the_page_states_runs(customer: Customer, shop: Shop) -> None:
+    customer.page.goto(f"{shop.origin}/blank.html")
+    options = {"service": shop.service, "site": SITE_KEY, **STATED}
+    customer.page.evaluate(
+        "async ([index, options]) => (await (await import(index)).load(options)).ready",
+        [INDEX, options],
+    )
+    assert customer.decide("accept")["choices"]["analytics"] is True
+    assert customer.page.evaluate("consentService.gate('analytics')") is True
+    script = f"{shop.service}{STATED['src']}"
+    assert [entry for entry in customer.sent if "/embed/" in entry] == [f"GET {script}"]
+
+
+def test_a_script_that_is_not_what_the_page_states_does_not_run(
+    bare_page: Page, shop: Shop
+) -> None:
+    bare_page.goto(f"{shop.origin}/blank.html")
+    wrong = f"sha384-{'A' * 64}"
+    options = {"service": shop.service, "site": SITE_KEY, **STATED, "integrity": wrong}
+    said = "nothing is allowed"
+    with bare_page.expect_console_message(lambda message: said in message.text):
+        answers = bare_page.evaluate(
+            """async ([index, options]) => {
+                const service = await (await import(index)).load(options);
+                await service.ready;
+                const recorded = await service.decide({ analytics: true });
+                const gate = await service.gate("analytics");
+                return [service.allows("analytics"), gate, recorded, window.consentService];
+            }""",
+            [INDEX, options],
+        )
+    assert answers == [False, False, None, None]
+    expect(bare_page.locator("#csvc-root")).to_have_count(0)
+
+
+def test_a_page_may_be_loaded_anew_after_a_withdrawal(customer: Customer, shop: Shop) -> None:
+    customer.page.goto(f"{shop.origin}/blank.html")
+    options = {"service": shop.service, "site": SITE_KEY, "reload": True}
+    customer.page.evaluate(
+        "async ([index, options]) => (await (await import(index)).load(options)).ready",
+        [INDEX, options],
+    )
+    customer.decide("accept")
+    with customer.page.expect_navigation():
+        customer.page.evaluate("void consentService.withdraw()")
 
 
 #: What a browser that blocks the script has in its place.

@@ -2,7 +2,7 @@
 import type { ConsentService, Queued } from "../consent-service.js";
 import type { Behaviour } from "./behaviour.js";
 import { attributesOf } from "./behaviour.js";
-import { arrived, follow, refresh } from "./live.js";
+import { arrived, follow } from "./live.js";
 
 export type * from "../consent-service.js";
 
@@ -96,7 +96,12 @@ export function load(options: LoadOptions): Promise<ConsentService> {
 
 /** `push` of the service, which may be called before its script is there. */
 export function push(...items: Queued[]): void {
-  if (typeof document !== "undefined") (page.consentService ??= []).push(...items);
+  if (typeof document === "undefined") return;
+  const { title, referrer } = document;
+  // The script, when it comes, would take down the page as it is by then.
+  const view = { url: location.href, referrer, title, time: Date.now() };
+  const held = items.map(([purpose, callback]): Queued => [purpose, () => callback(view)]);
+  (page.consentService ??= []).push(...held);
 }
 
 /** Opens the preference centre, once there is one. */
@@ -106,7 +111,5 @@ export function open(): void {
 
 /** Records that every optional purpose is refused; from the call on, nothing is allowed on this page. */
 export async function withdraw(): Promise<void> {
-  const recorded = (await arrived).withdraw();
-  refresh();
-  await recorded;
+  await (await arrived).withdraw();
 }

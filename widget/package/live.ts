@@ -2,7 +2,7 @@
  * What the gate allows, kept for the bindings: it changes with the events of the service, and never in between. The
  * service's own `allows` is `false` while an answer is renewed, on which a page would take down what it just put up.
  */
-import type { ConsentService } from "../consent-service.js";
+import type { Choices, ConsentService } from "../consent-service.js";
 
 /** No purpose is allowed: on the server, and before the gate has answered. */
 export const NOTHING: ReadonlySet<string> = new Set();
@@ -28,11 +28,6 @@ async function ask(found: ConsentService): Promise<void> {
   update(found.allows);
 }
 
-/** Takes over what the service says now. */
-export function refresh(): void {
-  if (service) update(service.allows);
-}
-
 let arrive: (service: ConsentService) => void;
 /** The service, once there is one to follow. */
 export const arrived = new Promise<ConsentService>((resolve) => {
@@ -43,11 +38,15 @@ export const arrived = new Promise<ConsentService>((resolve) => {
 export function follow(found: ConsentService): void {
   service = found;
   arrive(found);
-  found.on("decision", refresh);
-  found.on("error", refresh);
-  found.on("change", ({ choices }) => {
-    // What is refused ends at once; what is still granted stays while the gate is asked anew.
+  const takeOver = (): void => update(found.allows);
+  // What is refused ends at once; what is still granted stays while the gate is asked anew.
+  const end = ({ choices }: { choices: Choices }): void =>
     update((purpose) => (choices[purpose] ? allowed.has(purpose) : found.allows(purpose)));
+  found.on("decision", takeOver);
+  found.on("error", takeOver);
+  found.on("deciding", end);
+  found.on("change", (change) => {
+    end(change);
     void ask(found);
   });
   void ask(found);

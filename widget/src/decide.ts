@@ -68,6 +68,7 @@ export async function decide(
   // A second press is one too many, but a withdrawal is always heard.
   if (deciding && action !== "withdraw") return deciding;
   bar(choices);
+  emit("deciding", { choices });
   await deciding;
   return (deciding = send(choices, action, surface)
     .catch(failed)
