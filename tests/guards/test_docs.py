@@ -134,7 +134,9 @@ def test_examples_on_a_page_are_the_files_they_name() -> None:
         (page.parent / target).resolve(): text
         for page in written()
         for target, text in re.findall(
-            r"\]\((\S+)\):\n\n```\w+\n(.*?)```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+            r"\]\(((?!\w+:)\S+)\):\n\n```\w+\n(.*?)```$",
+            page.read_text("utf-8"),
+            re.DOTALL | re.MULTILINE,
         )
     }
     assert quoted == {file: file.read_text("utf-8") for file in quoted}
