@@ -43,6 +43,7 @@ def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     scripts = {
         "build": f"node {WIDGET}/examples/build.mjs {folder}",
         "check": f"node {WIDGET}/node_modules/typescript/bin/tsc",
+        "esbuild": f"{WIDGET}/node_modules/.bin/esbuild",
         "server": "node server.mjs",
     }
     manifest = {"type": "module", "private": True, "scripts": scripts}

@@ -18,6 +18,9 @@ FRAMEWORKS = ("react", "svelte", "vue")
 #: The package's first entry, as a browser imports it without a bundler.
 INDEX = f"/node_modules/{NAME}/dist/index.js"
 
+#: The core, likewise.
+CORE = f"/node_modules/{NAME}/dist/core.js"
+
 #: Query of a page that lets no address become a script without a policy.
 TRUSTED_TYPES = "trusted-types"
 

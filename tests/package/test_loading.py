@@ -76,7 +76,7 @@ def test_what_is_pushed_before_the_script_runs_after_a_grant(
     customer.press("choose")
     customer.centre.get_by_role("checkbox", name="analytics").check()
     customer.decide("save")
-    customer.page.wait_for_function("ran.length")
+    customer.page.wait_for_function("() => ran.length")
     assert customer.page.evaluate("ran") == [["?before", ""]]
 
 

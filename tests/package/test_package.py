@@ -11,7 +11,9 @@ from tests.package.site import NAME, ROOT, Shop, npm
 
 TYPES = f"""
 import type {{ ConsentService, ConsentServiceEvents, LoadOptions }} from "{NAME}";
+import type {{ Configuration, ConsentCore, CoreOptions }} from "{NAME}/core";
 import {{ load, open, push, withdraw }} from "{NAME}";
+import {{ createConsent }} from "{NAME}/core";
 import * as react from "{NAME}/react";
 import * as svelte from "{NAME}/svelte";
 import * as vue from "{NAME}/vue";
@@ -20,6 +22,17 @@ import {{ mount }} from "svelte";
 import {{ h }} from "vue";
 
 const options: LoadOptions = {{ service: "https://consent.example.com", site: "SITE_KEY" }};
+const coreOptions: CoreOptions = {{ ...options, language: "sw", debug: true, open() {{}} }};
+const core: ConsentCore = await createConsent(coreOptions);
+const configuration: Configuration = core.configuration;
+export const shown: string[] = [
+  configuration.texts.accept_all,
+  ...configuration.purposes.optional.map(({{ key }}) => key),
+];
+export const recorded: boolean | void = await core.decide({{}}, "accept_all", "banner");
+if (core.isDue()) core.postpone();
+// @ts-expect-error - there is no such text
+configuration.texts.nothing;
 const service: ConsentService = await load(options);
 const stop: () => void = service.on("change", ({{ choices }}) => choices["analytics"]);
 const event: ConsentServiceEvents["decision"]["decisions"][string]["allow"] = false;
@@ -46,14 +59,17 @@ mount(svelte.Consent, {{ target: document.body }});
 
 ON_A_SERVER = f"""
 import {{ load, push }} from "{NAME}";
+import {{ createConsent }} from "{NAME}/core";
 import "{NAME}/react";
 import "{NAME}/vue";
 
 push(["analytics", () => {{}}]);
-const service = await load({{ service: "https://consent.example.com", site: "SITE_KEY" }});
+const site = {{ service: "https://consent.example.com", site: "SITE_KEY" }};
+const service = await load(site);
 await service.ready;
 const allowed = [service.allows("analytics"), await service.gate("analytics")];
-console.log(JSON.stringify([allowed, "consentService" in globalThis]));
+const said = await createConsent(site).catch(({{ message }}) => message);
+console.log(JSON.stringify([allowed, said.includes("browser"), "consentService" in globalThis]));
 """
 
 
@@ -67,7 +83,8 @@ def test_the_tarball_holds_what_its_entries_name_and_nothing_to_run(
     named = re.findall(r'"\./([^"]+\.\w+)"', json.dumps(list(manifest["exports"].values())))
     assert set(named) <= files
     outside = {name for name in files if not name.startswith("dist/")}
-    assert outside == {"LICENSE", "README.md", "consent-service.d.ts", "package.json"}
+    types = {"configuration.d.ts", "consent-service.d.ts"}
+    assert outside == {"LICENSE", "README.md", "package.json"} | types
     assert (installed / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
     assert "dependencies" not in manifest
     assert not {"preinstall", "install", "postinstall", "prepare"} & manifest["scripts"].keys()
@@ -86,7 +103,7 @@ def test_the_types_fit_their_use_and_refuse_a_wrong_one(project: Path, shop: Sho
         "lib": ["es2022", "dom", "dom.iterable"],
         "skipLibCheck": True,
     }
-    tsconfig = {"compilerOptions": options, "include": ["*.ts", "react", "svelte"]}
+    tsconfig = {"compilerOptions": options, "include": ["*.ts", "headless", "react", "svelte"]}
     (project / "tsconfig.json").write_text(json.dumps(tsconfig))
     (project / "types.ts").write_text(TYPES)
     assert npm("run", "check", "--silent", "--prefix", project) == ""
@@ -95,4 +112,4 @@ def test_the_types_fit_their_use_and_refuse_a_wrong_one(project: Path, shop: Sho
 def test_a_server_may_import_and_call_it(project: Path) -> None:
     (project / "server.mjs").write_text(ON_A_SERVER)
     said = npm("run", "server", "--silent", "--prefix", project)
-    assert json.loads(said) == [[False, False], False]
+    assert json.loads(said) == [[False, False], True, False]

@@ -1,9 +1,9 @@
 /**
- * Builds the examples that need building, rendered on the server and taken over in the browser:
+ * Builds the examples that need building; those of frameworks are rendered on the server and taken over in the browser:
  *
  *     node build.mjs PROJECT
  *
- * PROJECT is a copy of this folder where the package is installed; each example gets its index.html and main.js there.
+ * PROJECT is a copy of this folder where the package is installed; each example gets its main.js there, and its index.html.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -41,25 +41,30 @@ const shared = {
   define: { "process.env.NODE_ENV": '"development"' },
 };
 
-async function build(name, extension) {
-  const at = (file) => path.join(project, name, file);
-  await esbuild.build({
+const at = (name, file) => path.join(project, name, file);
+
+const buildClient = (name, extension) =>
+  esbuild.build({
     ...shared,
-    entryPoints: [at(`main.${extension}`)],
-    outfile: at("main.js"),
+    entryPoints: [at(name, `main.${extension}`)],
+    outfile: at(name, "main.js"),
     plugins: [components("client")],
   });
+
+async function build(name, extension) {
+  await buildClient(name, extension);
   await esbuild.build({
     ...shared,
-    entryPoints: [at(`server.${extension}`)],
-    outfile: at("server.js"),
+    entryPoints: [at(name, `server.${extension}`)],
+    outfile: at(name, "server.js"),
     platform: "node",
     external: Object.keys(EXAMPLES).concat("react-dom"),
     plugins: [components("server")],
   });
-  const { html } = await import(pathToFileURL(at("server.js")));
+  const { html } = await import(pathToFileURL(at(name, "server.js")));
   const script = '<script type="module" src="main.js"></script>';
-  await writeFile(at("index.html"), `<!doctype html><title>${name}</title><div id="app">${html}</div>${script}`);
+  await writeFile(at(name, "index.html"), `<!doctype html><title>${name}</title><div id="app">${html}</div>${script}`);
 }
 
+await buildClient("headless", "ts");
 await Promise.all(Object.entries(EXAMPLES).map(([name, extension]) => build(name, extension)));
