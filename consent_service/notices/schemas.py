@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
+from unicodedata import category
 from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
@@ -18,12 +19,28 @@ _LANGUAGE = validate.Regexp(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z", error="Not a la
 _COOKIE = validate.Regexp(r"[A-Za-z0-9_.~!#$%&'^`|+-]{1,128}\*?\Z", error="Not a cookie name.")
 _COLOUR = validate.Regexp(r"#[0-9a-f]{6}\Z", error="Write the colour like #0b6e4f.")
 
+#: Letters and symbols by name, nothing to the eye.
+_INVISIBLE = "\u115f\u1160\u2800\u3164\uffa0"
+
+#: Texts on buttons, and how many characters they may have: on the smallest screen, all buttons are in
+#: view together with what they answer.
+_BUTTONS = {
+    "accept_all", "reject_all", "choose", "save", "withdraw", "reopen", "embed_once", "embed_always"
+}  # fmt: skip
+_LONGEST_BUTTON = 40
+
 #: Characters; servers and proxies take no longer ones for granted.
 _LONGEST_ADDRESS = 2000
 
 
+def _says_something(text: str) -> None:
+    # Spaces and invisible characters would leave a button without words.
+    if not any(category(each)[0] in "LNPS" and each not in _INVISIBLE for each in text):
+        raise ValidationError("Write something that can be seen.")
+
+
 def _text(longest: int) -> fields.String:
-    return fields.String(required=True, validate=validate.Length(1, longest))
+    return fields.String(required=True, validate=[validate.Length(1, longest), _says_something])
 
 
 def _names_host(text: str, *schemes: str) -> bool:
@@ -147,6 +164,18 @@ class NoticeSchema(NoticePart):
         if not isinstance(data, dict):
             raise ValidationError("A notice is one JSON object.")
         return data
+
+    @validates_schema
+    def _buttons_stay_on_the_screen(self, notice: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
+        long = [
+            f"{key} in {language}"
+            for language, texts in notice["texts"].items()
+            for key in _BUTTONS & set(texts)
+            if len(texts[key]) > _LONGEST_BUTTON
+        ]
+        if long:
+            problem = f"Write at most {_LONGEST_BUTTON} characters: {', '.join(sorted(long))}."
+            raise ValidationError(problem, "texts")
 
     @validates_schema
     def _keys_are_unique(self, notice: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
