@@ -1,5 +1,6 @@
 import type { ConsentService } from "../consent-service";
 import { adopt, decide, follow, stayInStep } from "./decide";
+import { happens } from "./dom";
 import { failed, on } from "./events";
 import { allows, refresh } from "./gate";
 import { run, watch } from "./gated";
@@ -7,8 +8,6 @@ import { more, provide } from "./load-more";
 import type { Core } from "./more";
 import { push, replay } from "./queue";
 import { standing } from "./store";
-
-const happens = (event: string): Promise<unknown> => new Promise((done) => document.addEventListener(event, done));
 
 /** What the visitor sees, if anything. */
 export interface Face {

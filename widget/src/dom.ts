@@ -25,6 +25,11 @@ export function attempt<Result>(action: () => Result): Result | undefined {
   }
 }
 
+/** Resolves once the document tells of an event. */
+export function happens(event: string): Promise<unknown> {
+  return new Promise((done) => document.addEventListener(event, done));
+}
+
 /**
  * Gives the focus to the first of these that takes it, else to the page's main content, a heading, or the control that
  * opens the preferences: it never falls back to the body.

@@ -1,6 +1,7 @@
 import type { Choices, GateDecision } from "../consent-service";
 import { askGate } from "./api";
 import { config, isEssential, optionalKeys, tag } from "./config";
+import { happens } from "./dom";
 import { emit, failed } from "./events";
 import { hasGranted } from "./store";
 
@@ -40,6 +41,8 @@ async function ask(): Promise<void> {
  * no. Never rejects.
  */
 export async function refresh(): Promise<void> {
+  // On a page made ready ahead of a visit that may never come, nobody is there to ask for.
+  if (document.prerendering) await happens("prerenderingchange");
   if (!asking && Date.now() >= freshUntil) {
     decisions = {};
     const isOptIn = config.regime === "opt_in" || ("dnt" in tag.dataset && navigator.doNotTrack === "1");
