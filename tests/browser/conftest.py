@@ -52,6 +52,8 @@ class Shop:
     #: The whole page, where a test wants another.
     html: str = ""
     headers: dict[str, str] = field(default_factory=dict)
+    #: Paths that browsers asked it for.
+    asked: list[str] = field(default_factory=list)
 
     def page(self) -> str:
         """Return the page."""
@@ -70,6 +72,7 @@ def shop(own_demo: str, sqlite_url: str) -> Iterator[Shop]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            made.asked.append(self.path)
             self.send_response(200)
             for name, value in {"Content-Type": "text/html", **made.headers}.items():
                 self.send_header(name, value)
