@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Response, expect
+from playwright.sync_api import Locator, Page, Response, Route, expect
 
 from consent_service.demo.seed import SITE_KEY
 from tests.package.site import CORE, INDEX, NAME, Customer, Shop, npm
@@ -154,6 +154,28 @@ def test_a_choice_that_cannot_be_recorded_grants_nothing_and_is_asked_again(
     guest.finds(counted=False, shown=False)
 
 
+def test_the_notice_in_force_is_shown_before_anything_is_recorded(
+    bare_page: Page, shop: Shop
+) -> None:
+    def be_another(route: Route) -> None:
+        answer = route.fetch()
+        configuration = answer.json()
+        configuration["notice_version"] += 1
+        configuration["texts"]["title"] = "Another"
+        route.fulfill(response=answer, json=configuration)
+
+    bare_page.route("**/banner?**", be_another)
+    guest = Guest(bare_page, shop.origin)
+    guest.arrives()
+    expect(guest.own_banner.get_by_role("heading")).to_have_text("Another")
+    guest.presses("Accept all")
+    expect(guest.own_banner.get_by_role("alert")).not_to_be_empty()
+    expect(guest.own_banner.get_by_role("heading")).not_to_have_text("Another")
+    guest.finds(counted=False, shown=False)
+    guest.answers("Accept all")
+    guest.finds(counted=True, shown=True)
+
+
 class Builder:
     """A page on which a developer tries the core, without a bundler."""
 
@@ -262,7 +284,7 @@ def test_what_rests_is_told_so_that_the_page_can_put_something_in_its_place(
         "void core.on('released', ({ purpose }) => { window.released = purpose; })"
     )
     builder.page.evaluate(
-        "document.body.innerHTML = '<iframe data-consent=analytics data-src=map.html></iframe>'"
+        "document.body.innerHTML = '<iframe data-consent=analytics data-src=blank.html></iframe>'"
     )
     builder.page.wait_for_function("() => window.blocked === 'analytics'")
     assert builder.page.evaluate("document.body.children.length") == 1

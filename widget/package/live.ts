@@ -36,6 +36,7 @@ export const arrived = new Promise<ConsentService>((resolve) => {
 
 /** Follows the service from now on. */
 export function follow(found: ConsentService): void {
+  if (found === service) return;
   service = found;
   arrive(found);
   const takeOver = (): void => update(found.allows);
