@@ -36,6 +36,7 @@ export function isEssential(purpose: string): boolean {
 
 /** The purpose an element is for: the one it names, or the one that the notice puts its service under. */
 export function purposeOf({ dataset }: HTMLElement): string {
-  const found = purposes.optional.find(({ services }) => services.some(({ key }) => key === dataset["consentService"]));
+  const every = Object.values(purposes).flat();
+  const found = every.find(({ services }) => services.some(({ key }) => key === dataset["consentService"]));
   return dataset["consent"] ?? found?.key ?? "";
 }

@@ -28,7 +28,8 @@ function activate(gated: HTMLScriptElement): void {
   // A script made by a script is async unless told otherwise, and would run in any order.
   script.async = gated.hasAttribute("async");
   if (!script.src) script.text = trusted(gated.text);
-  else if (!script.async) {
+  // One for old browsers never tells that it is done.
+  else if (!script.async && !script.noModule) {
     previous = new Promise((resolve) => {
       script.onload = script.onerror = resolve;
     });
