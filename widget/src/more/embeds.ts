@@ -4,34 +4,46 @@ import { isSignalled, signalNote } from "../layer";
 import type { Core } from ".";
 
 /** What addresses are held back in: `data-src` becomes `src`. */
-const ADDRESSES = ["src", "srcset", "href", "poster"];
+const ADDRESSES = ["src", "srcset", "href", "poster", "data"];
 
-const placeholders = new Map<Element, HTMLElement>();
-/** What stands on the page for a template. */
-const copies = new Map<Element, ChildNode[]>();
+const placeholders = new Map<HTMLElement, HTMLElement>();
+/** Where on the page the copy of a template's content ends; it begins after the template. */
+const ends = new Map<Element, Node>();
 
 /** Lets a template's content stand on the page; its scripts become gated ones, so that they too run in order. */
-function unfold(template: HTMLTemplateElement): void {
+function unfold(template: HTMLTemplateElement, purpose: string): void {
   const content = document.importNode(template.content, true);
   for (const script of content.querySelectorAll("script")) {
     if (script.type === "text/plain") continue;
-    script.dataset["consent"] = purposeOf(template);
+    script.dataset["consent"] = purpose;
     script.dataset["type"] = script.type;
     script.type = "text/plain";
   }
-  copies.set(template, [...content.childNodes]);
-  template.after(content);
+  const end = document.createComment("");
+  ends.set(template, end);
+  template.after(content, end);
 }
 
-function grant(element: HTMLElement): void {
+/** Takes the copy away again, with whatever has come into it. */
+function fold(template: Element): void {
+  const end = ends.get(template);
+  if (end?.parentNode !== template.parentNode) return;
+  const copy = new Range();
+  copy.setStartAfter(template);
+  copy.setEndAfter(end!);
+  copy.deleteContents();
+}
+
+function grant(element: HTMLElement, purpose = purposeOf(element)): void {
   for (const name of ADDRESSES) {
     const address = element.dataset[name];
     if (address) element.setAttribute(name, address);
   }
-  if (element instanceof HTMLTemplateElement) unfold(element);
+  if (element instanceof HTMLTemplateElement) unfold(element, purpose);
   const placeholder = placeholders.get(element);
   const hadFocus = placeholder?.contains(document.activeElement);
   placeholder?.remove();
+  placeholders.delete(element);
   if (hadFocus) focusOn(element);
 }
 
@@ -41,8 +53,10 @@ function deny(element: HTMLElement): void {
     element.removeAttribute(name);
     // What a frame has loaded goes on until it leaves the page, if only for a moment.
     element.parentNode!.insertBefore(element, element.nextSibling);
+    // A film goes on until it is told that it has none.
+    if (element instanceof HTMLMediaElement) element.load();
   }
-  copies.get(element)?.forEach((node) => node.remove());
+  fold(element);
 }
 
 function press(text: string, action: () => void): HTMLElement {
@@ -53,17 +67,19 @@ function press(text: string, action: () => void): HTMLElement {
 
 /** Stands where something would be that the visitor has not allowed, says so, and offers both ways to see it. */
 function build(element: HTMLElement, purpose: string, name: string, { decide, open, standing }: Core): HTMLElement {
-  const always = (): void => {
+  const always = async (): Promise<void> => {
     const choices = standing();
-    // Whoever has answered nothing yet is asked about everything, this purpose ticked as they wished.
-    if (choices) void decide({ ...choices, [purpose]: true }, "save", "embed");
-    else open?.(null, { [purpose]: true });
+    const wished = { ...choices, [purpose]: true };
+    // Whoever has answered nothing yet is asked about everything, this purpose ticked as they wished; and so is whoever
+    // cannot be heard in this way.
+    if (!choices || !(await decide(wished, "save", "embed"))) open?.(undefined, wished);
   };
   const once = (): void => {
     // At the visitor's request, and for as long as the page lives: nobody decides about it any more.
     element.removeAttribute("data-consent");
     element.removeAttribute("data-consent-service");
-    grant(element);
+    // The scripts in it are what the visitor asked for.
+    grant(element, purposes.essential[0]?.key);
   };
   const { language, direction, gpc } = config;
   const placeholder = el(
@@ -88,6 +104,30 @@ function build(element: HTMLElement, purpose: string, name: string, { decide, op
   return placeholder;
 }
 
+const box = (element: Element): string => JSON.stringify(element.getBoundingClientRect());
+
+/** Puts a placeholder where its element is, so that nothing moves when the one takes the place of the other. */
+function place(element: HTMLElement, placeholder: HTMLElement): void {
+  const { offsetWidth, offsetHeight } = element;
+  const { display, position, inset, float, margin, verticalAlign } = getComputedStyle(element);
+  const wanted = box(element);
+  if (display !== "none") placeholder.style.display = display === "inline" ? "inline-flex" : "flex";
+  element.before(placeholder);
+  // Its own styles are not all that places an element. A picture that is not there is only as large as its words.
+  if (!offsetWidth || element instanceof HTMLImageElement || box(placeholder) === wanted) return;
+  const width = offsetWidth + "px";
+  const height = offsetHeight + "px";
+  Object.assign(placeholder.style, { position, inset, float, margin, verticalAlign, width, height });
+}
+
+/** Has the placeholders go where their elements go. */
+const observer = new MutationObserver(() => {
+  for (const [element, placeholder] of placeholders) {
+    if (!element.isConnected) placeholder.remove();
+    else if (placeholder.nextSibling !== element) element.before(placeholder);
+  }
+});
+
 /**
  * Shows an element that is no script, or lets it rest. Frames get a placeholder, and so does whatever says in
  * `data-consent-text` what it would show.
@@ -100,5 +140,6 @@ export function turn(element: HTMLElement, allowed: boolean, core: Core): void {
   if (!core.open || !found || !(element instanceof HTMLIFrameElement || element.dataset["consentText"])) return;
   const placeholder = build(element, key, found.name, core);
   placeholders.set(element, placeholder);
-  element.before(placeholder);
+  place(element, placeholder);
+  observer.observe(document, { childList: true, subtree: true });
 }

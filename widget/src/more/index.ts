@@ -26,8 +26,8 @@ export interface Core {
   decide(choices: Choices, action: Action, surface: Surface): Promise<unknown>;
   follow(): void;
   on: ConsentService["on"];
-  /** Opens the preference centre, where there is one. */
-  open: ((from: Element | null, choices: Choices) => void) | undefined;
+  /** Opens the preference centre, where there is one, from what has the focus unless told otherwise. */
+  open: ((from: Element | null | undefined, choices: Choices) => void) | undefined;
   standing(): Choices | undefined;
 }
 
