@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import mimetypes
+import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,10 +17,14 @@ from playwright.sync_api import Page
 
 from consent_service.db import Database
 from consent_service.demo.seed import seed
-from consent_service.tenants.service import find_site, set_origins
+from consent_service.notices.service import publish_notice
+from consent_service.signing import ensure_keys
+from consent_service.tenants.service import create_site, create_tenant, find_site, set_origins
 from tests import servers
 from tests.browser.engines import ENGINES
+from tests.browser.notice import NOTICE
 from tests.browser.visitor import Visitor
+from tests.builders import COUNTRY_HEADER
 from tests.servers import wait_until
 
 #: Without any of them its tests would count as skipped.
@@ -52,7 +59,9 @@ class Shop:
     #: The whole page, where a test wants another.
     html: str = ""
     headers: dict[str, str] = field(default_factory=dict)
-    #: Paths that browsers asked it for.
+    #: What there is instead of the page, by path; where it is empty, nothing is found.
+    files: dict[str, str] = field(default_factory=dict)
+    #: The paths that browsers asked for, in that order.
     asked: list[str] = field(default_factory=list)
 
     def page(self) -> str:
@@ -61,34 +70,51 @@ class Shop:
         ordinary = f"<!doctype html><title>Shop</title><main>{goods}{self.scripts}</main>"
         return self.html or ordinary
 
+    def furnish(self, content: str, *, head: str = "", attributes: str = "async") -> None:
+        """Make a page of this content, with the script in its head; ``ran`` is for its scripts."""
+        self.html = f"""<!doctype html><html lang="en"><title>Shop</title>
+            <link rel="icon" href="data:,"><script nonce="shop">window.ran = [];</script>{head}
+            <script nonce="shop" src="{self.service}/embed/site_demo.js" {attributes}></script>
+            <main><h1>Shop</h1>{content}</main>"""
 
-@pytest.fixture
-def shop(own_demo: str, sqlite_url: str) -> Iterator[Shop]:
-    """A page that may use the demo's site from another host.
+
+@contextmanager
+def open_shop(service: str) -> Iterator[Shop]:
+    """Serve a shop of this process's own.
 
     To a browser localhost is another site than 127.0.0.1: it neither sends nor keeps our cookie.
     """
-    made = Shop(own_demo)
+    made = Shop(service)
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             made.asked.append(self.path)
-            self.send_response(200)
-            for name, value in {"Content-Type": "text/html", **made.headers}.items():
-                self.send_header(name, value)
+            content = made.files.get(self.path, made.page())
+            kind = mimetypes.guess_type(self.path)[0] or "text/html"
+            self.send_response(200 if content else 404)
+            for header, value in {"Content-Type": kind, **made.headers}.items():
+                self.send_header(header, value)
             self.end_headers()
-            self.wfile.write(made.page().encode())
+            self.wfile.write(content.encode())
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        origin = made.origin = f"http://localhost:{server.server_port}"
+        made.origin = f"http://localhost:{server.server_port}"
+        yield made
+        server.shutdown()
+
+
+@pytest.fixture
+def shop(own_demo: str, sqlite_url: str) -> Iterator[Shop]:
+    """A page that may use the demo's site from another host."""
+    with open_shop(own_demo) as made:
         database = Database(sqlite_url)
-        set_origins(database, find_site(database, "site_demo"), [origin])
+        set_origins(database, find_site(database, "site_demo"), [made.origin])
         database.close()
-        preflight = {"Origin": origin}
+        preflight = {"Origin": made.origin}
         wait_until(
             lambda: (
                 "Access-Control-Allow-Origin"
@@ -97,7 +123,44 @@ def shop(own_demo: str, sqlite_url: str) -> Iterator[Shop]:
             "the service did not hear of the origin",
         )
         yield made
-        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def furnished_shop(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    """A shop with a notice of its own. Visitors may say which country they are in."""
+    folder = tmp_path_factory.mktemp("shop")
+    url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'consent.db')}"
+    port = servers.free_port()
+    with open_shop(f"http://127.0.0.1:{port}") as made:
+        database = Database(url)
+        tenant = create_tenant(database, "shop", "Shop")
+        origins = [made.origin, made.origin.replace("localhost", "a.b.localhost")]
+        site = create_site(database, tenant, "Shop", origins, site_key="site_demo")
+        publish_notice(database, site, NOTICE)
+        database.close()
+        keys_file = folder / "keys.json"
+        ensure_keys(keys_file)
+        with servers.service(
+            url,
+            keys_file,
+            port=port,
+            workers="1",
+            trusted_proxies="127.0.0.1/32",
+            country_header=COUNTRY_HEADER,
+        ):
+            yield made
+
+
+@pytest.fixture
+def gated(furnished_shop: Shop) -> Shop:
+    """A shop to put tagged things into; cheaper than ``shop``, whose notice can change."""
+    furnished_shop.furnish("")
+    furnished_shop.headers.clear()
+    furnished_shop.files.clear()
+    furnished_shop.asked.clear()
+    return furnished_shop
 
 
 @pytest.fixture
