@@ -23,6 +23,13 @@ demo = Blueprint(
 
 LANGUAGES = ("en", "sw")
 
+#: The site shows one of its own pages in a frame.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data:; frame-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'self'"
+)
+
 
 @dataclass(frozen=True)
 class Hit:
@@ -51,11 +58,23 @@ _received = Received()
 
 
 @demo.get("/")
-def index() -> str:
+def index() -> Response:
     """Show the site."""
+    return _page("demo/index.html", site_key=SITE_KEY)
+
+
+@demo.get("/map")
+def office_map() -> Response:
+    """Show where the office is: what a site would embed from elsewhere."""
+    return _page("demo/map.html")
+
+
+def _page(template: str, **values: str) -> Response:
     asked = request.args.get("lang") or request.accept_languages.best_match(LANGUAGES)
     language = asked if asked in LANGUAGES else LANGUAGES[0]
-    return render_template("demo/index.html", language=language, site_key=SITE_KEY)
+    response = Response(render_template(template, language=language, **values))
+    response.headers["Content-Security-Policy"] = _POLICY
+    return response
 
 
 @demo.get("/hits")

@@ -48,7 +48,7 @@ class Guest:
 
     def settled(self) -> None:
         """Wait until the widget is ready, and whatever it may run is on the page."""
-        self.wait_for("window.consentService")
+        self.wait_for("!!window.consentService?.ready")
         self.ask("consentService.ready")
 
     def leave(self) -> None:

@@ -45,6 +45,29 @@ def test_after_accepting_the_gate_is_asked_and_page_views_arrive(visitor: Visito
     assert "mp_analytics" in visitor.cookies()
 
 
+def test_pages_opened_before_the_choice_arrive_after_a_grant(visitor: Visitor) -> None:
+    visitor.open()
+    visitor.navigate("inbox")
+    visitor.navigate("numbers")
+    assert visitor.hits_sent() == 0
+    with visitor.page.expect_response("**/demo/hits"):
+        visitor.decide("accept")
+    visitor.expect_hits(3)
+
+
+def test_the_map_waits_for_its_purpose_and_goes_with_it(visitor: Visitor) -> None:
+    visitor.open()
+    frame = visitor.page.locator(".office iframe")
+    placeholder = visitor.page.locator(".csvc-embed")
+    expect(placeholder).to_contain_text("Map to the office")
+    assert not visitor.loaded("map?lang=en")
+    visitor.decide("accept")
+    expect(frame.content_frame.get_by_text("Indian Ocean")).to_be_visible()
+    visitor.page.evaluate("consentService.withdraw()")
+    expect(placeholder).to_be_visible()
+    expect(frame).to_be_hidden()
+
+
 def test_after_rejecting_nothing_loads(visitor: Visitor) -> None:
     visitor.open()
     record = visitor.decide("reject")

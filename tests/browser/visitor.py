@@ -33,7 +33,7 @@ class Visitor:
 
     def settled(self) -> None:
         """Wait until the widget is ready, and whatever it may run is on the page."""
-        self.page.wait_for_function("() => window.consentService")
+        self.page.wait_for_function("() => !!window.consentService?.ready")
         self.page.evaluate("consentService.ready")
 
     @property

@@ -99,3 +99,16 @@ def test_the_demos_analytics_counts_what_it_receives(demo: Service) -> None:
 def test_without_demo_mode_there_is_no_demo(service: Service) -> None:
     for path in ("/demo/", "/demo/hits", "/demo/analytics.js"):
         assert service.client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("language", ["en", "sw"])
+def test_the_map_is_shown_by_the_demos_own_page_and_by_no_other(
+    demo: Service, language: str
+) -> None:
+    index = demo.client.get(f"/demo/?lang={language}")
+    address = f"/demo/map?lang={language}"
+    assert f'data-consent="preferences" data-src="{address}"' in index.get_data(as_text=True)
+    assert "frame-src 'self'" in index.headers["Content-Security-Policy"]
+    office = demo.client.get(address)
+    assert f'<html lang="{language}">' in office.get_data(as_text=True)
+    assert "frame-ancestors 'self'" in office.headers["Content-Security-Policy"]

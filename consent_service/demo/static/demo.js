@@ -81,7 +81,7 @@
       type,
       ({ target }) => {
         if (!(target instanceof HTMLScriptElement) || !target.src.includes("/embed/")) return;
-        if (window.consentService) connect(window.consentService);
+        if (window.consentService?.ready) connect(window.consentService);
         else if (texts) reportMissing();
         else document.addEventListener("DOMContentLoaded", reportMissing);
       },
@@ -132,7 +132,12 @@
 
   // --- The dashboard ------------------------------------------------------------------------
 
-  /** Shows the page named in the address, and tells whoever listens that it was opened. */
+  /** Hands a page view over to analytics.js, which may still be on its way. */
+  function count({ url }) {
+    (window.momoPulseViews ||= []).push(url);
+  }
+
+  /** Shows the page named in the address, and has it counted once the visitor allows that. */
   function openPage() {
     const views = [...document.querySelectorAll("[data-view]")];
     const name = location.hash.slice(1) || "overview";
@@ -142,8 +147,7 @@
       if (link.dataset.page === name) link.setAttribute("aria-current", "page");
       else link.removeAttribute("aria-current");
     }
-    document.documentElement.dataset.page = `/${name}`;
-    document.dispatchEvent(new Event("pageview"));
+    (window.consentService ||= []).push(["analytics", count]);
   }
 
   /** The theme holds for this visit; remembering it is the work of preferences.js. */
@@ -157,7 +161,7 @@
     window.addEventListener("hashchange", openPage);
     element("empty-hits").addEventListener("click", emptyHits);
     openPage();
-    if (!document.documentElement.dataset.page) location.replace("#overview");
+    if (!document.querySelector("[data-page][aria-current]")) location.replace("#overview");
     showGate();
     refreshHits();
     setInterval(refreshHits, REFRESH_MS);
