@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
-from tests.browser.conftest import Shop
 from tests.browser.stage import Stage
 from tests.browser.visitor import COOKIE, Visitor
 
@@ -25,6 +22,9 @@ MAP = """
 """
 LINKS = "".join(f'<p><a href="#{number}">Link {number}</a></p>' for number in range(40))
 LONG = f"<main><h1>Shop</h1>{LINKS}</main>"
+
+#: Resolves once what has happened so far was drawn, and its shifts were told.
+_DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 #: What the focus is on: an id, or the kind of element.
 FOCUSED = """() => {
@@ -317,8 +317,9 @@ def test_the_focus_is_never_lost_to_the_body(stage: Stage, body: str, button: st
 def test_whoever_has_moved_on_is_left_alone(stage: Stage) -> None:
     stage.show(body="<main><input id=search aria-label=Search></main>")
     held: list[Route] = []
-    stage.page.route("**/consents", held.append)
-    stage.page.click("#csvc-accept")
+    stage.page.route("**/consents", lambda route: held.append(route))
+    with stage.page.expect_request("**/consents"):
+        stage.page.click("#csvc-accept")
     stage.page.focus("#search")
     held[0].fallback()
     expect(stage.layer).to_have_count(0)
@@ -347,11 +348,32 @@ def test_the_banner_never_lies_on_what_has_the_focus(
         body=LONG, css=f"html {{ scroll-behavior: {scrolling} }}", theme={"position": position}
     )
     for key in ("Tab", "Shift+Tab"):
-        for _ in range(50):
+        for _ in range(48):
             stage.page.keyboard.press(key)
-            if stage.page.evaluate(_HIDDEN) is None:
-                continue
-            stage.page.wait_for_function(f"({_HIDDEN})() === 'seen'", timeout=3000)
+            # Smooth scrolling takes its time.
+            stage.page.wait_for_function(f"[null, 'seen'].includes(({_HIDDEN})())")
+
+
+@pytest.mark.parametrize("offset", [0, 150, 300, 450])
+def test_where_nothing_scrolls_the_words_of_the_banner_give_way(stage: Stage, offset: int) -> None:
+    stage.page.set_viewport_size(SMALL_PHONE)
+    button = f"<button id=own style='position: fixed; top: {offset}px; left: 20px'>Menu</button>"
+    stage.show(body=f"<main><h1>Shop</h1>{button}</main>")
+    stage.page.focus("#own")
+    stage.page.wait_for_function(f"({_HIDDEN})() === 'seen'")
+    for choice in ("accept", "reject", "choose", "close"):
+        expect(stage.page.locator(f"#csvc-{choice}")).to_be_in_viewport(ratio=1)
+
+
+def test_a_skip_link_leads_to_the_beginning_of_the_page(stage: Stage) -> None:
+    stage.show(body=f"<a href=#content id=skip>Skip</a><main id=content tabindex=-1>{LINKS}</main>")
+    stage.page.focus("#skip")
+    stage.page.keyboard.press("Enter")
+    expect(stage.page.locator("main")).to_be_focused()
+    # What keeps the banner off has been fetched and has run.
+    stage.page.evaluate("import(performance.getEntriesByType('resource').at(-1).name)")
+    stage.page.evaluate(_DRAWN)
+    assert stage.page.evaluate("scrollY") < 100
 
 
 #: Keeps the names of what a layout shift moved, other than the visitor's doing.
@@ -362,9 +384,6 @@ _WATCH_SHIFTS = """
             if (!hadRecentInput) shifted.push(...sources.map(({ node }) => node?.id || node?.nodeName));
     }).observe({ type: "layout-shift", buffered: true });
 """
-
-#: Resolves once what has happened so far was drawn, and its shifts were told.
-_DRAWN = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 @pytest.mark.parametrize("position", ["bottom", "top", "centre"])
