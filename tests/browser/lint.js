@@ -76,10 +76,10 @@
     return width > whole.width - 1 && height > whole.height - 1;
   };
 
-  /** Points of a box: its middle, and near its corners. */
-  function* points({ left, top, right, bottom }, inset) {
-    yield [(left + right) / 2, (top + bottom) / 2];
-    for (const x of [left + inset, right - inset]) for (const y of [top + inset, bottom - inset]) yield [x, y];
+  /** Points of a box: its middle, and near the middle of each side; corners may be round. */
+  function points({ left, top, right, bottom }, inset) {
+    const [x, y] = [(left + right) / 2, (top + bottom) / 2];
+    return [[x, y], [left + inset, y], [right - inset, y], [x, top + inset], [x, bottom - inset]];
   }
 
   const named = (element) =>
@@ -193,7 +193,7 @@
     const { width, height } = target.getBoundingClientRect();
     if (Math.min(width, height) < 24) findings.add(`${named(target)} is too small to hit`);
   }
-  for (const [x, y] of points(visiblePart(layer), 20)) {
+  for (const [x, y] of points(visiblePart(layer), 6)) {
     if (!root.contains(document.elementFromPoint(x, y))) findings.add("something lies on the layer");
   }
   for (const control of [...choices, close]) {

@@ -287,11 +287,12 @@ def _wishes(draw: st.DrawFn) -> dict[str, Any]:
         "css": ":root{" + ";".join(f"{key}:{value}" for key, value in properties.items()) + "}"
         if draw(st.booleans())
         else "",
+        "gpc": draw(st.booleans()),
         "size": draw(st.sampled_from([SMALL_PHONE, LAPTOP])),
     }
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wishes=_wishes())
 def test_no_text_and_no_theme_makes_it_unfair(stage: Stage, wishes: dict[str, Any]) -> None:
     stage.page.set_viewport_size(wishes["size"])
