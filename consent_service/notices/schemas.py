@@ -22,8 +22,8 @@ _COLOUR = validate.Regexp(r"#[0-9a-f]{6}\Z", error="Write the colour like #0b6e4
 #: Letters and symbols by name, nothing to the eye.
 _INVISIBLE = "\u115f\u1160\u2800\u3164\uffa0"
 
-#: Texts on buttons, and how many characters they may have: on the smallest screen, all buttons are in
-#: view together with what they answer.
+#: Texts on buttons, and how many characters they may have: on the smallest screen too, all buttons
+#: are in view together with what they answer.
 _BUTTONS = {
     "accept_all", "reject_all", "choose", "save", "withdraw", "reopen", "embed_once", "embed_always"
 }  # fmt: skip

@@ -151,8 +151,8 @@
   const close = own("close");
   if (!close || !inView(close)) findings.add("there is no way to close the layer in view");
   const label = centre ? texts.close : texts.dismiss;
-  if (close && close.getAttribute("aria-label") !== label) findings.add("× does not say that nothing is chosen");
-  if (close?.closest(".csvc-actions")) findings.add("× stands among the choices");
+  if (close && close.getAttribute("aria-label") !== label) findings.add("the cross does not say that nothing is chosen");
+  if (close?.closest(".csvc-actions")) findings.add("the cross stands among the choices");
 
   // ---- What is said
 

@@ -124,7 +124,7 @@ class Stage:
         return [controller, days, *purposes, self.texts["reopen"]]
 
     def _record(self, route: Route) -> None:
-        asked = route.request.post_data_json
+        asked: Any = route.request.post_data_json
         essential = {purpose["key"]: True for purpose in self.shown["purposes"]["essential"]}
         record = {
             "id": "rec_1",

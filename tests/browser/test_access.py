@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -118,6 +119,14 @@ STATES: dict[str, Callable[[Stage, str], None]] = {
     "withdrawn": _withdrawn,
 }
 
+#: Light and dark, narrow and wide; the two in the middle have each of them once.
+LOOKS: list[tuple[Literal["light", "dark"], ViewportSize]] = [
+    ("light", SMALL_PHONE),
+    ("light", LAPTOP),
+    ("dark", SMALL_PHONE),
+    ("dark", LAPTOP),
+]
+
 
 @pytest.mark.parametrize("reach", STATES.values(), ids=STATES)
 def test_axe_finds_nothing_in_any_state(
@@ -128,12 +137,11 @@ def test_axe_finds_nothing_in_any_state(
         with browser.new_context() as context:
             stage = Stage(context.new_page(), demo_url)
             reach(stage, language)
-            for scheme in ("light", "dark"):
-                for size in (SMALL_PHONE, LAPTOP):
-                    stage.page.emulate_media(color_scheme=scheme)
-                    stage.page.set_viewport_size(size)
-                    found = axe.run(stage.page)
-                    assert found.violations_count == 0, found.generate_report()
+            for scheme, size in LOOKS if language == "en" else LOOKS[1:3]:
+                stage.page.emulate_media(color_scheme=scheme)
+                stage.page.set_viewport_size(size)
+                found = axe.run(stage.page)
+                assert found.violations_count == 0, found.generate_report()
 
 
 def test_the_api_page_has_no_violation_of_its_own_and_calls_nobody(visitor: Visitor) -> None:
@@ -274,7 +282,10 @@ def test_the_preference_centre_works_by_keyboard_and_keeps_the_focus(stage: Stag
     stage.page.keyboard.press("Enter")
     expect(stage.layer).to_have_count(0)
     expect(stage.page.locator("main")).to_be_focused()
-    assert stage.page.evaluate("consentService.choices") == {"preferences": False, "analytics": True}
+    assert stage.page.evaluate("consentService.choices") == {
+        "preferences": False,
+        "analytics": True,
+    }
 
 
 def test_what_lies_behind_the_preference_centre_takes_no_focus(stage: Stage) -> None:
@@ -317,7 +328,7 @@ def test_the_focus_is_never_lost_to_the_body(stage: Stage, body: str, button: st
 def test_whoever_has_moved_on_is_left_alone(stage: Stage) -> None:
     stage.show(body="<main><input id=search aria-label=Search></main>")
     held: list[Route] = []
-    stage.page.route("**/consents", lambda route: held.append(route))
+    stage.page.route("**/consents", held.append)
     with stage.page.expect_request("**/consents"):
         stage.page.click("#csvc-accept")
     stage.page.focus("#search")
@@ -381,7 +392,8 @@ _WATCH_SHIFTS = """
     window.shifted = [];
     new PerformanceObserver((list) => {
         for (const { hadRecentInput, sources } of list.getEntries())
-            if (!hadRecentInput) shifted.push(...sources.map(({ node }) => node?.id || node?.nodeName));
+            if (!hadRecentInput)
+                shifted.push(...sources.map(({ node }) => node?.id || node?.nodeName));
     }).observe({ type: "layout-shift", buffered: true });
 """
 

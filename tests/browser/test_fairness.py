@@ -53,7 +53,10 @@ UNFAIR_BANNERS = {
         "reject.outerHTML = '<a id=csvc-reject href=#>Reject all</a>'",
         "accept and reject are not the same kind of element",
     ),
-    "reject is small": ("reject.style.fontSize = '0.75em'", "accept and reject differ in font-size"),
+    "reject is small": (
+        "reject.style.fontSize = '0.75em'",
+        "accept and reject differ in font-size",
+    ),
     "reject is thin": ("reject.style.fontWeight = 400", "accept and reject differ in font-weight"),
     "reject is plain": (
         "reject.classList.remove('csvc-solid')",
@@ -98,25 +101,29 @@ UNFAIR_BANNERS = {
     ),
     "words are small print": ("style('#csvc-root p { font-size: 9px }')", "is small print"),
     "buttons melt into the banner": (
-        "style('#csvc-root .csvc-actions button { border-color: #eee !important;"
-        " background: #fff !important; color: #000 !important }')",
+        (
+            "style('#csvc-root .csvc-actions button { border-color: #eee !important;"
+            " background: #fff !important; color: #000 !important }')"
+        ),
         "“Accept all” does not stand out from what is around it",
     ),
     "a label is cut off": (
-        "style('#csvc-root .csvc-actions button { white-space: nowrap; overflow: hidden }');"
-        "accept.textContent = 'Accept all and everything else that there may ever be'",
+        (
+            "style('#csvc-root .csvc-actions button { white-space: nowrap; overflow: hidden }');"
+            "accept.textContent = 'Accept all and everything else that there may ever be'"
+        ),
         "is cut off",
     ),
     "a box is ticked": (
         "banner.insertAdjacentHTML('beforeend', '<input type=checkbox checked>')",
         "“” is already ticked",
     ),
-    "× counts as consent": (
+    "the cross counts as consent": (
         "close.setAttribute('aria-label', 'Accept and close')",
-        "× does not say that nothing is chosen",
+        "the cross does not say that nothing is chosen",
     ),
-    "× is gone": ("close.remove()", "there is no way to close the layer in view"),
-    "× is tiny": (
+    "the cross is gone": ("close.remove()", "there is no way to close the layer in view"),
+    "the cross is tiny": (
         "close.style.cssText = 'min-height: 0; height: 12px; padding: 0'",
         "“Close without choosing” is too small to hit",
     ),
@@ -132,8 +139,10 @@ UNFAIR_BANNERS = {
     "the language is not said": ("root.lang = ''", "the texts have no language"),
     "the texts run the wrong way": ("root.dir = 'rtl'", "the texts run rtl, not ltr"),
     "the page shows through": (
-        "document.body.insertAdjacentHTML('beforeend', '<div style=\"position: fixed; inset: 0;"
-        " z-index: 2147483647\"></div>')",
+        (
+            "document.body.insertAdjacentHTML('beforeend', '<div style=\"position: fixed; inset: 0;"
+            " z-index: 2147483647\"></div>')"
+        ),
         "something lies on “Reject all”",
     ),
     "the page is locked": (
@@ -141,11 +150,13 @@ UNFAIR_BANNERS = {
         "the page cannot be scrolled",
     ),
     "the page becomes too wide": (
-        "banner.insertAdjacentHTML('beforeend', '<i style=\"width: 2000px; display: block\"></i>');"
-        "document.body.style.width = '2000px'",
+        (
+            "banner.insertAdjacentHTML('beforeend', '<i style=\"width: 2000px\"></i>');"
+            "document.body.style.width = '2000px'"
+        ),
         "the page scrolls sideways",
     ),
-}  # fmt: skip
+}
 
 UNFAIR_CENTRES = {
     "a box is ticked": ("box.checked = true", "“Allow Preferences” is already ticked"),
@@ -201,7 +212,9 @@ def test_an_unfair_preference_centre_is_found_out(stage: Stage, change: str, fin
 
 def test_a_placeholder_that_prefers_an_answer_is_found_out(stage: Stage) -> None:
     stage.show(body=MAP)
-    stage.page.locator(".csvc-embed button").last.evaluate("(button) => button.style.width = '20em'")
+    stage.page.locator(".csvc-embed button").last.evaluate(
+        "(button) => button.style.width = '20em'"
+    )
     assert "the buttons of a placeholder differ in width" in stage.lint()
 
 
@@ -255,7 +268,9 @@ _WORDS = st.one_of(
 )
 _LABELS = st.one_of(
     st.text(_LETTERS, min_size=1, max_size=40),
-    st.sampled_from(["x", "W" * 40, "W " * 20, "🍪" * 40, "סירוב", "Donaudampfschifffahrtsgesellschaft"]),
+    st.sampled_from(
+        ["x", "W" * 40, "W " * 20, "🍪" * 40, "סירוב", "Donaudampfschifffahrtsgesellschaft"]
+    ),
 )
 
 

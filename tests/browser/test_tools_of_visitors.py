@@ -22,30 +22,13 @@ from consent_service.tenants.service import find_site
 from tests import servers
 from tests.browser.autoconsent import PACKAGE, Autoconsent
 from tests.browser.consent_o_matic import ConsentOMatic
+from tests.browser.stage import LANGUAGES, in_every_language
 from tests.browser.visitor import Visitor
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "widget/rules"
 OURS: dict[str, Any] = json.loads((RULES / "autoconsent.json").read_text("utf-8"))
 (CONSENT_O_MATIC,) = json.loads((RULES / "consent-o-matic.json").read_text("utf-8")).values()
-
-#: Every language that texts ship for.
-LANGUAGES = sorted(
-    Path(text.name).stem
-    for text in resources.files("consent_service.notices").joinpath("texts").iterdir()
-    if text.name.endswith(".json")
-)
-
-
-def _in_every_language(part: Any) -> Any:  # noqa: ANN401 - JSON
-    """Return a part of the demo's notice with its English texts for every language."""
-    if isinstance(part, list):
-        return [_in_every_language(each) for each in part]
-    if not isinstance(part, dict):
-        return part
-    if "en" in part:
-        return dict.fromkeys(LANGUAGES, part["en"])
-    return {key: _in_every_language(value) for key, value in part.items()}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +41,7 @@ def wide_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'consent.db')}"
     port = servers.free_port()
     demo = resources.files("consent_service.demo") / "notice.json"
-    notice = _in_every_language(json.loads(demo.read_bytes())) | {"languages": LANGUAGES}
+    notice = in_every_language(json.loads(demo.read_bytes())) | {"languages": LANGUAGES}
     notice["purposes"] += [
         {
             "key": key,

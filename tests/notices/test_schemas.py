@@ -216,3 +216,17 @@ def test_a_loader_never_leads_a_browser_elsewhere(text: str) -> None:
     seen = "".join(c for c in f"/{text}" if c not in "\t\r\n").replace("\\", "/")
     assert not seen.startswith("//")
     assert seen.isascii()
+
+
+@pytest.mark.parametrize("button", ["accept_all", "reject_all", "choose", "save", "withdraw"])
+def test_what_stands_on_a_button_leaves_room_for_the_other_buttons(button: str) -> None:
+    assert resolve(make_notice(texts={"en": {button: "W" * 40}}))
+    found = problems(make_notice(texts={"en": {button: "W" * 41}}))
+    assert found == {"texts": [f"Write at most 40 characters: {button} in en."]}
+
+
+@pytest.mark.parametrize("text", [" ", "\u200b\u2060", "\u3164", "\u2800", "\u00ad\n"])
+def test_a_text_that_nobody_can_see_is_not_published(text: str) -> None:
+    assert "Write something that can be seen." in str(
+        problems(make_notice(texts={"en": {"reject_all": text}}))
+    )
