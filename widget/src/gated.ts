@@ -1,4 +1,5 @@
 import { purposeOf } from "./config";
+import { el } from "./dom";
 import { emit, failed } from "./events";
 import { allows, refresh } from "./gate";
 import { more } from "./load-more";
@@ -23,7 +24,11 @@ const isScript = (element: Element): element is HTMLScriptElement => element ins
 
 /** Puts a script that runs in the place of one that does not. */
 function activate(gated: HTMLScriptElement): void {
-  const script = gated.cloneNode() as HTMLScriptElement;
+  // No clone: one of what came by `innerHTML` would never run either.
+  const script = el("script", {});
+  for (const { name, value } of gated.attributes) script.setAttribute(name, value);
+  // Browsers hide it from the attributes.
+  script.nonce = gated.nonce;
   script.type = gated.dataset["type"] ?? "";
   // A script made by a script is async unless told otherwise, and would run in any order.
   script.async = gated.hasAttribute("async");
