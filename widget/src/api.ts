@@ -55,14 +55,16 @@ export async function call<Answer>(path: string, body?: object): Promise<Answer>
   }
   for (let retries = body ? RETRIES : 0; ; retries--) {
     const response = await fetch(new URL(path, tag.src), {
-      method: body ? "POST" : "GET",
-      body: body ? JSON.stringify(body) : null,
+      // Without one, it is GET.
+      method: (body && "POST")!,
+      // Of nothing, this is nothing.
+      body: JSON.stringify(body),
       headers,
       credentials: "include",
       // A visitor who leaves the page at once is still heard.
       keepalive: true,
       // Older browsers wait for as long as the network does; nothing is granted meanwhile.
-      signal: AbortSignal.timeout?.(TIMEOUT) ?? null,
+      signal: AbortSignal.timeout?.(TIMEOUT),
     }).catch((error: unknown) => {
       if (!retries) throw error;
     });

@@ -25,8 +25,8 @@ export async function replay(): Promise<void> {
 
 /** Holds something back until a purpose is allowed, with the page as it is now; see `push` in the public types. */
 export function push(...items: Queued[]): void {
-  const { title, referrer } = document;
-  for (const item of items) waiting.push([...item, { url: location.href, referrer, title, time: Date.now() }]);
+  const { URL: url, title, referrer } = document;
+  for (const item of items) waiting.push([...item, { url, referrer, title, time: Date.now() }]);
   // Not the newest: the first must not be lost.
   waiting.splice(LONGEST);
   void replay();

@@ -59,7 +59,9 @@ export function stay(listen: () => void): void {
   // At most once a frame: something may throw it out each time.
   if (!root.isConnected) {
     requestAnimationFrame(() => {
-      if (root.isConnected || !drawn) return;
+      if (root.isConnected) return;
+      // A copy, in a page that was kept as one.
+      document.querySelector("#csvc-root")?.remove();
       listen();
       place();
     });

@@ -33,7 +33,7 @@ function rest(): void {
 
 /** Puts the focus back to where the preference centre was opened from, or to the page. */
 function returnFocus(): void {
-  focusOn(opener, document.getElementById(opener?.id ?? ""));
+  focusOn(opener, document.getElementById(opener?.id!));
   opener = null;
 }
 
