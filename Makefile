@@ -7,7 +7,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python
 
 # A build that fails, for instance over its size budget, must not pass for done the next time.
 .DELETE_ON_ERROR:
-.PHONY: help setup widget demo test lint bench wheel package lock clean
+.PHONY: help setup widget demo test lint bench gallery wheel package lock clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -47,6 +47,10 @@ test: setup widget  ## lint, then run every test
 
 bench: setup widget  ## measure what the performance claims say
 	$(BIN)/python -m benchmarks
+
+gallery: setup widget  ## take the pictures in docs/gallery anew
+	@tools/browser.sh chromium >/dev/null
+	$(BIN)/python -m tests.gallery
 
 wheel: setup widget  ## build the Python package into dist/
 	rm -rf build dist

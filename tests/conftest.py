@@ -12,7 +12,7 @@ from pathlib import Path
 import hypothesis
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from redis import Redis
 from sqlalchemy import URL, make_url
 
@@ -204,22 +204,8 @@ def demo_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=servers.find_browser("chromium"),
-            # A container has no sandbox to give; the rest keeps the browser to our own pages.
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
+    with servers.chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

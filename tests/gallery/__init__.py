@@ -1,0 +1,1 @@
+"""Pictures of all that a visitor can see, for the documentation."""
