@@ -113,7 +113,13 @@ def test_every_setting_and_command_is_explained() -> None:
 
 def written() -> list[Path]:
     """Return all pages for people."""
-    return [*ROOT.glob("*.md"), *DOCS.glob("*.md"), *ROOT.glob("consent_service/**/*.md")]
+    return [*ROOT.glob("*.md"), *DOCS.glob("**/*.md"), *ROOT.glob("consent_service/**/*.md")]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what links may name on a page: its headings, as GitHub and GitLab write them."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "CHANGELOG.md", DOCS / "notices.md"])
@@ -124,9 +130,11 @@ def test_there_are_as_many_languages_as_a_page_says(page: Path) -> None:
 
 @pytest.mark.parametrize("page", written(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text("utf-8")):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page.read_text("utf-8")):
         if not re.match("[a-z]+:", target):
-            assert (page.parent / target).exists(), target
+            led_to = page.parent / target if target else page
+            assert led_to.exists(), target
+            assert not anchor or anchor in anchors(led_to), f"{target}#{anchor}"
 
 
 def test_examples_on_a_page_are_the_files_they_name() -> None:

@@ -84,11 +84,3 @@ def test_every_custom_property_is_explained_with_what_counts_without_it() -> Non
 def test_the_sizes_are_those_that_the_build_holds() -> None:
     budget = json.loads((ROOT / "widget/package.json").read_text("utf-8"))["sizeBudget"]
     assert [int(row[1].replace(",", "")) for row in table("built file")] == list(budget.values())
-
-
-def test_links_inside_the_page_lead_to_a_heading() -> None:
-    headings = {
-        re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", PAGE, re.MULTILINE)
-    }
-    assert set(re.findall(r"\]\(#([\w-]+)\)", PAGE)) <= headings
