@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from consent_service import db, signing
 from consent_service.demo.seed import seed
 from tests import servers
-from tests.browser.stage import ORDINARY, stage
+from tests.browser.own_pages import ORDINARY, stage
 from tests.browser.visitor import Visitor
 from tests.builders import COUNTRY_HEADER
 
