@@ -49,6 +49,9 @@ _FAILING = """\
 console.warn("consent-service: no banner, and nothing is allowed. Are data-site and the page's \
 origin registered?",String(error)));"""
 
+#: The same of the script that has the configuration inside, should that not be one.
+_WARNING = 'console.warn("consent-service: no banner, and nothing is allowed.",String(error))'
+
 #: Hexadecimal digits of the hash in the name of a script that never changes.
 _NAME_DIGITS = 16
 
@@ -110,7 +113,8 @@ def script(notice: Notice, site: Site, language: str, rule: Rule, *, gpc: bool) 
     )
     # Chromium then compiles all at once what runs at once.
     hint = "//# allFunctionsCalledOnLoad\n"
-    return _compressed(f"{hint}(()=>{{{names}{built('widget.js')}}})();")
+    body = f"try{{{names}{built('widget.js')}}}catch(error){{{_WARNING}}}"
+    return _compressed(f"{hint}(()=>{{{body}}})();")
 
 
 @cache

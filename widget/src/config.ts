@@ -19,7 +19,7 @@ export let tag: Tag;
 /** Takes a configuration of the site into use; fails on an answer that is none, and then changes nothing. */
 export function useConfig(next: Configuration, from = tag): void {
   // Fails here where it is no configuration.
-  ({ optional: [], essential: [] } = next.purposes);
+  ({ texts: {}, purposes: { optional: [], essential: [] } } = next);
   ({ texts, purposes } = config = next);
   tag = from;
 }

@@ -4,7 +4,7 @@ import { emit, failed } from "./events";
 import { allows, refresh } from "./gate";
 import { more } from "./load-more";
 
-const TAGGED = ":is([data-consent],[data-consent-service]):not(script:not([type='text/plain']))";
+const TAGGED = ":is([data-consent],[data-consent-service]):not(script:not([type$=plain]))";
 
 /** What was last decided about an element. */
 const states = new WeakMap<Element, boolean>();

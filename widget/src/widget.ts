@@ -17,18 +17,19 @@ import { draw, layer, root, say, setBusy, stay, status, uncover } from "./view";
 let opener: Element | null = null;
 
 /**
- * Shows a layer.
+ * Shows a layer that asks.
  *
  * @param choices - the boxes to tick in the preference centre, where not those ticked there now, or else those that stand
  */
 async function show(next: Layer, choices?: Choices): Promise<void> {
   if (next === "preferences") draw(next, (await more()).buildPreferences(root, choices));
-  else draw(next, next === "banner" ? buildBanner() : buildReopen());
+  else draw("banner", buildBanner());
 }
 
 /** Shows what stands on the page while nobody is in the preference centre. */
 function rest(): void {
-  void show(isDue() ? "banner" : "reopen");
+  if (isDue()) draw("banner", buildBanner());
+  else draw("reopen", buildReopen());
 }
 
 /** Puts the focus back to where the preference centre was opened from, or to the page. */
@@ -59,7 +60,7 @@ function close(): void {
   if (layer === "banner") {
     postpone();
     emit("dismissed", {});
-    void show("reopen");
+    draw("reopen", buildReopen());
   } else rest();
   returnFocus();
 }
