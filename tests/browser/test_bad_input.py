@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import ConsoleMessage, Page, Route, expect
 
-from tests.browser.stage import ORDINARY, reconfigure, stage
+from tests.browser.own_pages import ORDINARY, reconfigure, stage
 from tests.browser.visitor import Visitor
 
 MARKUP = '"><img src=x onerror="window.pwned=1"><script>window.pwned=1</script>&lt;b&gt;'

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import ConsoleMessage, Page, expect
 
 from tests.browser.conftest import Shop
-from tests.browser.stage import ORDINARY, TAG, WAITING, stage
+from tests.browser.own_pages import ORDINARY, TAG, WAITING, stage
 from tests.browser.visitor import Visitor
 
 RAN = "() => window.ran === 1"
