@@ -299,6 +299,7 @@ def test_a_choice_applies_on_another_device_once_the_user_is_signed_in(devices: 
     expect(laptop.banner).to_be_visible()
     assert devices.sign_in(laptop) is True
     expect(laptop.banner).to_have_count(0)
+    expect(laptop.status).to_have_text("The choices of your account now apply here.")
     laptop.page.wait_for_function(RAN)
     assert laptop.page.evaluate("window.heard") == [True]
     laptop.reload()
