@@ -260,7 +260,11 @@ def test_accepting_and_rejecting_need_no_second_file(bare_page: Page, demo_url: 
 @pytest.mark.parametrize("call", ["**/v1/gate?**", "**/consents"])
 def test_while_the_service_is_slow_nothing_runs(bare_page: Page, demo_url: str, call: str) -> None:
     held: list[Route] = []
-    bare_page.route(call, held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    bare_page.route(call, hold)
     visitor = visit(bare_page, demo_url)
     with bare_page.expect_request(call):
         visitor.press("accept")
