@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,7 +18,7 @@ RAN = "() => window.ran === 1"
 
 
 @pytest.fixture
-def warnings(bare_page: Page) -> Iterator[list[str]]:
+def warnings(bare_page: Page) -> list[str]:
     """What the page warns of. Any exception on it fails the test."""
     said: list[str] = []
 
