@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.browser.conftest import Shop
 from tests.browser.notice import MARKUP
-from tests.browser.visitor import Visitor
+from tests.browser.visitor import COOKIE, Visitor
 from tests.builders import COUNTRY_HEADER
 from tests.servers import wait_until
 
@@ -647,8 +647,9 @@ def set_cookies(visitor: Visitor, *places: str) -> None:
 
 
 def cookies_left(visitor: Visitor) -> set[tuple[str, str, str]]:
-    """Return the name, host and path of each cookie in the browser."""
-    jar = visitor.page.context.cookies()
+    """Return the name, host and path of each cookie in the browser but the widget's own."""
+    own = f"{COOKIE}_"
+    jar = [c for c in visitor.page.context.cookies() if not c.get("name", "").startswith(own)]
     return {(one.get("name", ""), one.get("domain", ""), one.get("path", "")) for one in jar}
 
 
