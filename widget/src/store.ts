@@ -71,18 +71,14 @@ export function renew(token: string): void {
 
 /** Keeps a choice just recorded, unless the cookie the service set with it has arrived. */
 export function keep({ notice_version, expires_at, id, gpc, choices }: ConsentRecord, token: string): void {
-  if (readCookie("choices").includes(id)) {
-    memory = "";
-    heldHere = undefined;
-    attempt(() => localStorage.removeItem(config.cookie));
-  } else {
-    const pairs = optionalKeys().map((key) => `${key}:${choices[key] ? 1 : 0}`);
-    const expires = Math.floor(Date.parse(expires_at) / 1000);
-    memory = [1, notice_version, expires, id, +gpc, ...pairs].join("~");
-    writeCookie("choices", memory, expires - Date.now() / 1000);
-    if (readCookie("choices") === memory) memory = "";
-    hold(token);
-  }
+  // Where a token is held, the cookie is the widget's own.
+  if (!heldToken() && readCookie("choices").includes(id)) return;
+  const pairs = optionalKeys().map((key) => `${key}:${choices[key] ? 1 : 0}`);
+  const expires = Math.floor(Date.parse(expires_at) / 1000);
+  memory = [1, notice_version, expires, id, +gpc, ...pairs].join("~");
+  writeCookie("choices", memory, expires - Date.now() / 1000);
+  if (readCookie("choices") === memory) memory = "";
+  hold(token);
 }
 
 /** Remembers that the banner was closed with no choice made, for as long as the region's rule says. */
