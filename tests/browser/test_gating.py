@@ -236,16 +236,6 @@ def test_scripts_run_where_no_text_becomes_one_unexamined(
     expect_ran(guest, "first", "second")
 
 
-def test_external_scripts_run_where_no_policy_is_let_in(patient: Visitor, gated: Shop) -> None:
-    gated.headers["Content-Security-Policy"] = (
-        "require-trusted-types-for 'script'; trusted-types 'none'"
-    )
-    gated.furnish(external(gated, "first") + script("inline") + external(gated, "second"))
-    arrive(patient)
-    save(patient, analytics=True)
-    expect_ran(patient, "first", "second")
-
-
 @pytest.mark.parametrize("is_early", [True, False])
 def test_a_script_that_the_page_adds_or_tags_later_is_gated_too(
     guest: Visitor, gated: Shop, *, is_early: bool

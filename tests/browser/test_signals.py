@@ -167,7 +167,7 @@ def told(page: Page, origin: str, attribute: str) -> list[str]:
 def test_debugging_tells_what_was_blocked_asked_and_answered(page: Page, demo_url: str) -> None:
     said = told(page, demo_url, "data-debug")
     steps = [line.split()[1] for line in said]
-    assert steps == ["shown", "blocked", "change", "asked", "decision", "released"]
+    assert steps == ["shown", "blocked", "deciding", "change", "asked", "decision", "released"]
     assert all(line.startswith("consent-service: ") for line in said)
     assert "analytics" in said[1]
 

@@ -23,6 +23,7 @@ interface Navigator {
 /** The part of Trusted Types that gated scripts need. */
 interface ScriptPolicy {
   createScript(text: string): string;
+  createScriptURL(url: string): string;
 }
 
 interface Window {

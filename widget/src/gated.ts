@@ -12,12 +12,12 @@ const states = new WeakMap<Element, boolean>();
 let policy: ScriptPolicy | undefined;
 let previous: Promise<unknown> | undefined;
 
-/** Made only when an inline script has to run: pages that list their policies need not list this one otherwise. */
-function trusted(text: string): string {
-  // The page itself tagged the script, so it is taken as it is.
-  const rules = { createScript: (asItIs: string) => asItIs };
-  policy = policy ?? window.trustedTypes?.createPolicy("consent-service", rules) ?? rules;
-  return policy.createScript(text);
+/** Made only when a gated script has to run: pages that list their policies need not list this one otherwise. */
+function trusted(): ScriptPolicy {
+  // The page itself tagged these scripts, so they are taken as they are.
+  const asIs = (text: string): string => text;
+  const rules = { createScript: asIs, createScriptURL: asIs };
+  return (policy = policy ?? window.trustedTypes?.createPolicy("consent-service", rules) ?? rules);
 }
 
 const isScript = (element: Element): element is HTMLScriptElement => element instanceof HTMLScriptElement;
@@ -26,15 +26,16 @@ const isScript = (element: Element): element is HTMLScriptElement => element ins
 function activate(gated: HTMLScriptElement): void {
   // No clone: one of what came by `innerHTML` would never run either.
   const script = el("script", {});
-  for (const { name, value } of gated.attributes) script.setAttribute(name, value);
+  for (const { name, value } of gated.attributes) if (name !== "src") script.setAttribute(name, value);
   // Browsers hide it from the attributes.
   script.nonce = gated.nonce;
   script.type = gated.dataset["type"] ?? "";
   // A script made by a script is async unless told otherwise, and would run in any order.
   script.async = gated.hasAttribute("async");
-  if (!script.src) script.text = trusted(gated.text);
+  if (gated.src) script.src = trusted().createScriptURL(gated.src);
+  else script.text = trusted().createScript(gated.text);
   // One for old browsers never tells that it is done.
-  else if (!script.async && !script.noModule) {
+  if (gated.src && !script.async && !script.noModule) {
     previous = new Promise((resolve) => {
       script.onload = script.onerror = resolve;
     });

@@ -120,13 +120,15 @@ function place(element: HTMLElement, placeholder: HTMLElement): void {
   Object.assign(placeholder.style, { position, inset, float, margin, verticalAlign, width, height });
 }
 
-/** Has the placeholders go where their elements go. */
-const observer = new MutationObserver(() => {
+/** Has the placeholders go where their elements go; made with the first of them, which no server has. */
+let observer: MutationObserver | undefined;
+
+function follow(): void {
   for (const [element, placeholder] of placeholders) {
     if (!element.isConnected) placeholder.remove();
     else if (placeholder.nextSibling !== element) element.before(placeholder);
   }
-});
+}
 
 /**
  * Shows an element that is no script, or lets it rest. Frames get a placeholder, and so does whatever says in
@@ -141,5 +143,6 @@ export function turn(element: HTMLElement, allowed: boolean, core: Core): void {
   const placeholder = build(element, key, found.name, core);
   placeholders.set(element, placeholder);
   place(element, placeholder);
+  observer = observer ?? new MutationObserver(follow);
   observer.observe(document, { childList: true, subtree: true });
 }
