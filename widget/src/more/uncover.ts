@@ -1,8 +1,23 @@
-/**
- * Keeps the banner off what has the focus (WCAG 2.4.11): scrolls it clear, or else goes to the other edge of the screen.
- * Where the page cannot be scrolled far enough for either, the words of the banner give way.
- */
+/** For how long, in milliseconds, a page that scrolls smoothly may still be on its way to what has the focus. */
+const ON_THE_WAY = 1000;
+
+/** Keeps the banner off what has the focus (WCAG 2.4.11). */
 export function uncover(focused: Element, banner: HTMLElement): void {
+  makeWay(focused, banner);
+  const again = (): void => {
+    if (document.activeElement === focused) makeWay(focused, banner);
+  };
+  const options: AddEventListenerOptions = { once: true };
+  // Without it the listener would outlive the way, and scroll against the visitor.
+  if (AbortSignal.timeout) options.signal = AbortSignal.timeout(ON_THE_WAY);
+  addEventListener("scrollend", again, options);
+}
+
+/**
+ * Scrolls the focus clear of the banner, or else moves the banner to the other edge of the screen. Where the page cannot
+ * be scrolled far enough for either, the words of the banner give way.
+ */
+function makeWay(focused: Element, banner: HTMLElement): void {
   banner.style.maxHeight = "";
   if (isClear(focused, banner)) return;
   banner.className = isLow(banner) ? "csvc-top" : "csvc-bottom";
