@@ -20,12 +20,13 @@ if TYPE_CHECKING:
 SCRIPT = f"/embed/{SITE_KEY}.js"
 BANNER = f"/v1/sites/{SITE_KEY}/banner"
 SHARED = f"/embed/widget-{site_independent_digest()}.js"
-OPENING = "//# allFunctionsCalledOnLoad\n(()=>{const __CONFIG__="
+OPENING = "//# allFunctionsCalledOnLoad\n(()=>{try{const __CONFIG__="
 OWN = f'script[src*="/embed/{SITE_KEY}"]'
 CLOSING = (
     f",__SCRIPT__=document.currentScript??document.querySelector({json.dumps(OWN)}),"
     f'__MORE__="{next(iter(rest()))}";'
-    f"{built('widget.js')}}})();"
+    f"{built('widget.js')}}}catch(error)"
+    '{console.warn("consent-service: no banner, and nothing is allowed.",String(error))}})();'
 )
 
 #: All that could end a script or a string, or begin markup.
