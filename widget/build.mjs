@@ -63,7 +63,7 @@ async function bundle(entry, plugins = []) {
   const { code } = await minify(outputFiles[0].text, {
     module: true,
     ecma: 2020,
-    compress: { passes: 4, unsafe: true, unsafe_arrows: true, hoist_funs: true, inline: 1 },
+    compress: { passes: 4, unsafe: true, unsafe_arrows: true, hoist_funs: true, inline: 1, pure_getters: true },
   });
   return Buffer.from(code);
 }

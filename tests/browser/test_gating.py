@@ -308,20 +308,17 @@ def test_neither_button_of_a_placeholder_stands_out(
     gated.furnish(FRAME)
     guest.page.set_viewport_size({"width": width, "height": 700})
     arrive(guest)
-    looks = (
-        placeholder(guest)
-        .locator("button")
-        .evaluate_all(
-            """(buttons) => buttons.map((button) => {
+    buttons = placeholder(guest).locator("button")
+    expect(buttons).to_have_count(2)
+    looks = buttons.evaluate_all(
+        """(buttons) => buttons.map((button) => {
             const style = getComputedStyle(button);
             const place = /inline-size|width|^(left|right|inset.*|perspective-.*|transform-.*)$/;
             const names = [...style].filter((name) => !place.test(name));
             return [button.tagName, button.offsetHeight,
                 ...names.map((name) => style.getPropertyValue(name))];
         })"""
-        )
     )
-    assert len(looks) == 2
     assert looks[0] == looks[1]
 
 

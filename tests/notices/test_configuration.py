@@ -102,12 +102,17 @@ def test_the_widget_is_told_all_it_needs_in_one_language() -> None:
                 },
             ],
         },
-        "gpc": {"detected": False, "display": "optional", "overridable": True},
+        "gpc": {
+            "detected": False,
+            "display": "optional",
+            "overridable": True,
+            "note": f"{texts['gpc_honoured']} {texts['gpc_override']}",
+        },
         "remember_days": 180,
         "reask_days": 365,
         "controller": {"name": "Example Ltd"},
         "dpo": make_notice()["dpo"],
-        "theme": {"accent": "#0b6e4f", "on_accent": "#fff"},
+        "theme": {"accent": "#0b6e4f", "on_accent": "#fff", "position": "bottom"},
         "cookie": "cookie_consent_test",
     }
     assert set(texts) == set(DEFAULTS["sw"]["texts"])
@@ -158,7 +163,9 @@ def test_the_widget_is_told_what_the_privacy_signal_means_here(
 ) -> None:
     rule = Rule("US", "opt_out", duty, display, 365, 365, "2026-01-01")
     found = shown(a_notice(), rule=rule, gpc=True)
-    assert found["gpc"] == expected
+    texts = found["texts"]
+    said = [texts["gpc_honoured"], *([texts["gpc_override"]] if expected["overridable"] else [])]
+    assert found["gpc"] == {**expected, "note": " ".join(said)}
     assert found["regime"] == "opt_out"
 
 

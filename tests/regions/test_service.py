@@ -113,7 +113,7 @@ def test_the_gate_and_the_record_take_the_same_rule(sqlite_url: str, tmp_path: P
     assert service.ask().get_json()["regime"] == "opt_out"
     shown = service.client.get(f"/v1/sites/{SITE_KEY}/banner").get_json()
     assert shown["regime"] == "opt_out"
-    assert shown["gpc"] == {"detected": False, "display": "required", "overridable": False}
+    assert shown["gpc"].items() >= {"display": "required", "overridable": False}.items()
     service.address = NOWHERE
     assert service.ask().get_json()["regime"] == "opt_in"
     service.built.database.close()
