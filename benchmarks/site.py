@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.processes import Server, free_port, python, service_settings, serving
 from consent_service import db, signing
+from consent_service.access.actor import OPERATOR
 from consent_service.demo.seed import SITE_KEY, seed
 from consent_service.notices.service import NoticeDirectory
 from consent_service.tenants.service import Site, find_site, set_origins
@@ -64,7 +65,7 @@ def let_in(prepared: Prepared, origin: str) -> None:
     """Let in the site's pages from this origin instead of the service's own."""
     database = db.Database(prepared.database_url)
     try:
-        set_origins(database, prepared.site, [origin])
+        set_origins(database, prepared.site, [origin], by=OPERATOR)
     finally:
         database.close()
 

@@ -18,7 +18,7 @@ from consent_service.consents import routes as consents_routes
 from consent_service.consents.feed import ChangeFeed
 from consent_service.consents.linking import Linking
 from consent_service.consents.service import Consents
-from consent_service.db import Database
+from consent_service.db import Database, Scope
 from consent_service.demo import routes as demo_routes
 from consent_service.embed import routes as embed_routes
 from consent_service.errors import OperatorError, ServiceError, TooManyRequests, Unavailable
@@ -86,7 +86,7 @@ class Followers:
         :raises Unavailable: when the database does not answer
         """
         for directory in self._directories:
-            with self._database.reading() as connection:
+            with self._database.reading(Scope.DIRECTORY) as connection:
                 directory.refresh(connection)
 
     def start(self) -> None:
@@ -153,6 +153,7 @@ def build(settings: Settings) -> Built:
     followers = Followers(database, keys, sites, notices, feed)
     try:
         database.check_migrated()
+        database.check_subject()
         followers.refresh()
     except Unavailable:
         log.error("database cannot be reached; starting without it")  # noqa: TRY400

@@ -15,8 +15,10 @@ import click
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
+from sqlalchemy import make_url
 
 from consent_service import __version__, config, db, signing
+from consent_service.access.actor import OPERATOR
 from consent_service.config import Settings
 from consent_service.demo.seed import seed
 from consent_service.embed.service import (
@@ -104,8 +106,8 @@ def serve() -> None:
     signing.Keyring(settings.keys_file)
     Regions(settings.geo_database)
     # One that is away is looked for from then on; the gate denies meanwhile.
-    with suppress(Unavailable), _database(settings):
-        pass
+    with suppress(Unavailable), _database(settings) as database:
+        database.check_subject()
     _check_address(settings.host, settings.port, "Set CONSENT_HOST and CONSENT_PORT.")
     _serve(settings)
 
@@ -196,8 +198,21 @@ def database_commands() -> None:
 def upgrade() -> None:
     """Bring the database's tables to this version. Safe to run again."""
     settings = config.load()
-    db.upgrade(settings.database_url)
+    db.upgrade(settings.owner_database_url or settings.database_url, served_by=_served_by(settings))
     click.echo(f"The tables are at revision {db.newest_revision()}.")
+
+
+def _served_by(settings: Settings) -> str | None:
+    """Return whom PostgreSQL must give rights to."""
+    url = make_url(settings.database_url)
+    if url.get_backend_name() != "postgresql":
+        return None
+    if not settings.owner_database_url:
+        raise OperatorError(
+            f"Set {config.variable('owner_database_url')} to the same database as another user, "
+            "who is to own the tables; docs/operations.md says why and how."
+        )
+    return url.username
 
 
 @main.group()
@@ -211,7 +226,7 @@ def tenant() -> None:
 def tenant_create(slug: str, name: str) -> None:
     """Make a tenant known as SLUG (lower-case letters, digits, hyphens)."""
     with _database() as database:
-        made = create_tenant(database, slug, name)
+        made = create_tenant(database, slug, name, by=OPERATOR)
     click.echo(f"Tenant {made.slug} made. Next: consent-service site create {made.slug} ...")
 
 
@@ -254,6 +269,7 @@ def site_create(
             origins,
             cookie_domain=cookie_domain,
             regime_overrides=_overrides(regimes),
+            by=OPERATOR,
         )
     base = config.load().public_url or "https://YOUR-CONSENT-HOST"
     click.echo(f"Site {made.site_key} made. Its pages need:\n")
@@ -320,7 +336,7 @@ def link_key_add(site_key: str) -> None:
     settings = config.load()
     keys = signing.Keyring(settings.keys_file)
     with _database(settings) as database:
-        made = add_link_key(database, keys, find_site(database, site_key))
+        made = add_link_key(database, keys, find_site(database, site_key), by=OPERATOR)
     click.echo(f"Link key {made.number} of {site_key} made. Give it to the site's server alone:\n")
     click.echo(f"  kid     {made.number}")
     click.echo(f"  secret  {made.secret}\n")
@@ -354,7 +370,7 @@ def link_key_list(site_key: str) -> None:
 def link_key_retire(site_key: str, number: int) -> None:
     """Have tokens that are signed with link key NUMBER of SITE_KEY refused from now on."""
     with _database() as database:
-        retire_link_key(database, find_site(database, site_key), number)
+        retire_link_key(database, find_site(database, site_key), number, by=OPERATOR)
     click.echo(f"Link key {number} of {site_key} is retired. Users who were linked stay linked.")
 
 
@@ -372,7 +388,8 @@ def notice_publish(file: Any, site_key: str) -> None:  # noqa: ANN401
     A published version cannot be changed. docs/notices.md describes the file.
     """
     with _database() as database:
-        published = publish_notice(database, find_site(database, site_key), read_json(file.read()))
+        document = read_json(file.read())
+        published = publish_notice(database, find_site(database, site_key), document, by=OPERATOR)
     asked = published.material_version == published.version
     click.echo(f"Version {published.version} is in force: {published.content_hash}")
     click.echo("Visitors are asked again." if asked else "Earlier choices stay valid.")

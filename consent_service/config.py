@@ -126,6 +126,14 @@ class Settings:
         "Where records are kept: `sqlite:///PATH` (one machine) or "
         "`postgresql://USER:PASSWORD@HOST/NAME` (any number).",
     )
+    owner_database_url: str = _setting(
+        "",
+        _database_url,
+        "PostgreSQL only: the same database as the user who owns its tables, for "
+        "`consent-service db upgrade` alone. The service itself connects as a user who owns "
+        "nothing, so that the database keeps tenants apart.",
+        shown="(none)",
+    )
     keys_file: Path = _setting(
         Path("var/keys.json"),
         Path,

@@ -5,6 +5,8 @@ What callers may rely on:
 - :meth:`Database.transaction` has committed, durably, when its block has ended without an error;
   otherwise nothing of it was written.
 - A database that is gone, locked or full raises :class:`~consent_service.errors.Unavailable`.
+- A transaction states its scope, and on PostgreSQL sees and writes nothing beyond it: forced
+  policies on every table compare it (``migrations/versions/0003_accounts.py`` has them).
 - On SQLite a transaction takes the write lock when it begins, so reading and then writing in one
   block never meets a lock half-way.
 """
@@ -16,6 +18,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from enum import StrEnum
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -30,6 +33,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     DateTime,
+    ForeignKeyConstraint,
     MetaData,
     Row,
     Select,
@@ -37,6 +41,7 @@ from sqlalchemy import (
     create_engine,
     event,
     select,
+    text,
 )
 from sqlalchemy.engine import Dialect, Engine, make_url
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
@@ -57,6 +62,18 @@ STATEMENT_SECONDS = 5
 
 #: Longer than any transaction of ours lasts.
 OVERLAP_MS = 15_000
+
+
+class Scope(StrEnum):
+    """What a transaction that is not one tenant's may see."""
+
+    #: To find a tenant or site by its public name, and to follow what visitors' calls need of
+    #: every tenant: tenants, sites, published notices, current states. Reads only.
+    DIRECTORY = "directory"
+    #: To find out who calls: users, sessions, credentials, memberships, invitations, API keys.
+    ACCOUNTS = "accounts"
+    #: No row of anybody.
+    NONE = "none"
 
 
 #: A clock that never goes back and, where there is one, counts sleep too.
@@ -100,6 +117,16 @@ class Base(DeclarativeBase):
         }
     )
     type_annotation_map = {datetime: UtcDateTime, UUID: Uuid}  # noqa: RUF012
+
+
+def granted(rights: str) -> dict[str, Any]:
+    """Say on a table what the user whom the service connects as may do with it."""
+    return {"info": {"granted": rights}}
+
+
+def of_one_tenants_site() -> ForeignKeyConstraint:
+    """Have a row's site be its tenant's: the database refuses any other."""
+    return ForeignKeyConstraint(["tenant_id", "site_id"], ["sites.tenant_id", "sites.id"])
 
 
 class database_ms(GenericFunction[int]):  # noqa: N801 - it is written like the SQL function it is
@@ -176,21 +203,23 @@ class Database:
         self._turn = Lock() if self._engine.dialect.name == "sqlite" else None
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, scope: UUID | Scope) -> Iterator[Connection]:
         """Give a connection whose work is committed when the block ends, or undone.
 
+        :param scope: the id of the tenant whose rows it may see and write, or what else
         :raises Unavailable: when the database cannot do it now
         """
-        with self._in_turn(), self._connection(write=True) as connection:
+        with self._in_turn(), self._connection(scope, write=True) as connection:
             yield connection
 
     @contextmanager
-    def reading(self) -> Iterator[Connection]:
+    def reading(self, scope: UUID | Scope) -> Iterator[Connection]:
         """Give a connection for reading one consistent state.
 
+        :param scope: the id of the tenant whose rows it may see, or what else
         :raises Unavailable: when the database cannot do it now
         """
-        with self._connection(write=False) as connection:
+        with self._connection(scope, write=False) as connection:
             yield connection
 
     @contextmanager
@@ -206,10 +235,10 @@ class Database:
                 self._turn.release()
 
     @contextmanager
-    def _connection(self, *, write: bool) -> Iterator[Connection]:
+    def _connection(self, scope: UUID | Scope, *, write: bool) -> Iterator[Connection]:
         try:
             with self._engine.connect() as connection:
-                connection.execution_options(consent_write=write)
+                connection.execution_options(consent_scope=str(scope), consent_write=write)
                 with connection.begin():
                     yield connection
         except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
@@ -217,7 +246,7 @@ class Database:
 
     def revision(self) -> str | None:
         """Return the migration the database stands at, or None for an empty one."""
-        with self.reading() as connection:
+        with self.reading(Scope.NONE) as connection:
             return MigrationContext.configure(connection).get_current_revision()
 
     def check_migrated(self) -> None:
@@ -231,15 +260,39 @@ class Database:
                 "Run: consent-service db upgrade"
             )
 
+    def check_subject(self) -> None:
+        """Refuse to serve as a database user whom row-level security does not hold.
+
+        :raises OperatorError: when the user owns tables, or is above policies
+        """
+        if self._engine.dialect.name != "postgresql":
+            return
+        with self.reading(Scope.NONE) as connection:
+            above = connection.execute(text(_ABOVE_POLICIES)).scalar_one()
+        if above:
+            raise OperatorError(
+                f"The database user {self._engine.url.username!r} owns the tables, or is above "
+                "row-level security, which keeps tenants apart. Serve as a user who owns nothing: "
+                "docs/operations.md says how to make one."
+            )
+
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
 
 
+_ABOVE_POLICIES = """
+    SELECT rolsuper OR rolbypassrls OR EXISTS (
+        SELECT FROM pg_class
+        WHERE relnamespace = 'public'::regnamespace AND pg_has_role(relowner, 'MEMBER')
+    ) FROM pg_roles WHERE rolname = current_user
+"""
+
+
 def _engine(url: str) -> Engine:
     # Errors get into logs, and a statement's parameters hold what is known of a visitor.
     if make_url(url).get_backend_name() == "postgresql":
-        return create_engine(
+        engine = create_engine(
             url,
             hide_parameters=True,
             pool_size=16,
@@ -255,6 +308,19 @@ def _engine(url: str) -> Engine:
                 f"-c idle_in_transaction_session_timeout={STATEMENT_SECONDS}s",
             },
         )
+
+        @event.listens_for(engine, "connect")
+        def _begin_ourselves(connection: Any, _: object) -> None:  # noqa: ANN401
+            # The driver's own BEGIN would be a round trip more.
+            connection.autocommit = True
+
+        @event.listens_for(engine, "begin")
+        def _state_scope(connection: Connection) -> None:
+            scope = connection.get_execution_options()["consent_scope"]
+            driver: Any = connection.connection.dbapi_connection
+            driver.execute(f"BEGIN; SET LOCAL consent.scope = '{scope}'")
+
+        return engine
     # A folder that cannot be made is a database that is away.
     with suppress(OSError):
         Path(make_url(url).database or "").parent.mkdir(parents=True, exist_ok=True)
@@ -294,12 +360,15 @@ def newest_revision() -> str | None:
     return ScriptDirectory.from_config(_migrations()).get_current_head()
 
 
-def upgrade(url: str, revision: str = "head") -> None:
+def upgrade(url: str, revision: str = "head", *, served_by: str | None = None) -> None:
     """Bring the database's tables to a revision, in one transaction a migration.
 
+    :param url: of the user who owns the tables
+    :param served_by: PostgreSQL's name of the user whom the service connects as, who is given
+        what it needs and no more; None on SQLite
     :raises Unavailable: when the database cannot be reached
     """
-    _migrate(url, command.upgrade, revision)
+    _migrate(url, command.upgrade, revision, served_by)
 
 
 def downgrade(url: str, revision: str) -> None:
@@ -307,15 +376,18 @@ def downgrade(url: str, revision: str) -> None:
 
     :raises Unavailable: when the database cannot be reached
     """
-    _migrate(url, command.downgrade, revision)
+    _migrate(url, command.downgrade, revision, None)
 
 
-def _migrate(url: str, step: Any, revision: str) -> None:  # noqa: ANN401
+def _migrate(url: str, step: Any, revision: str, served_by: str | None) -> None:  # noqa: ANN401
     database = Database(url)
     try:
-        with database.transaction() as connection:
+        with database.transaction(Scope.NONE) as connection:
+            if connection.dialect.name == "postgresql":
+                # Looking through large tables takes its time.
+                connection.execute(text("SET LOCAL statement_timeout = 0"))
             config = _migrations()
-            config.attributes["connection"] = connection
+            config.attributes.update(connection=connection, served_by=served_by)
             step(config, revision)
     finally:
         database.close()

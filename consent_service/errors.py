@@ -84,6 +84,13 @@ class NotFound(ServiceError):
     message = "There is nothing at this address."
 
 
+class UnknownTenant(NotFound):
+    """No tenant has this slug, or the caller has no part in it: nobody is told which."""
+
+    code = "unknown_tenant"
+    message = "There is no such tenant, or you have no access to it."
+
+
 class UnknownSite(NotFound):
     """No site has this key, or it has no published notice yet."""
 
@@ -110,6 +117,80 @@ class UnknownRecord(NotFound):
 
     code = "unknown_record"
     message = "No record is at this address. Use the receipt link exactly as it was given."
+
+
+class NotSignedIn(ServiceError):
+    """Nobody knows who calls."""
+
+    code = "not_signed_in"
+    status = HTTPStatus.UNAUTHORIZED
+    message = "Sign in, or send an API key: Authorization: Bearer ck_…"
+
+    def __init__(self, message: str | None = None) -> None:
+        """Say how to call (RFC 9110, section 11.6.1)."""
+        super().__init__(message)
+        self.headers["WWW-Authenticate"] = "Bearer"
+
+
+class PermissionMissing(ServiceError):
+    """The caller is known, and may not do this."""
+
+    code = "permission_missing"
+    status = HTTPStatus.FORBIDDEN
+
+    def __init__(self, permission: str) -> None:
+        """Name the permission."""
+        super().__init__(
+            f"This needs the permission {permission}. An owner of the tenant can give it to you.",
+            fields={"permission": [permission]},
+        )
+
+
+class SecondFactorRequired(ServiceError):
+    """The caller's role needs a second factor, and the session has none."""
+
+    code = "second_factor_required"
+    status = HTTPStatus.FORBIDDEN
+    message = (
+        "Your role can change things, so it needs a second factor. Set up an authenticator app or "
+        "a passkey, and sign in with it."
+    )
+
+
+class ProviderRequired(ServiceError):
+    """The tenant wants its users to sign in at its own provider."""
+
+    code = "provider_required"
+    status = HTTPStatus.FORBIDDEN
+    message = "This tenant's users sign in at its own identity provider. Sign in again, there."
+
+
+class ReauthenticationRequired(ServiceError):
+    """What is asked for could do harm, and the caller proved to be there too long ago."""
+
+    code = "reauthentication_required"
+    status = HTTPStatus.FORBIDDEN
+    message = "Prove once more that it is you, then do this again."
+
+
+class FormExpired(ServiceError):
+    """The call does not come from a page of the session that it was made in."""
+
+    code = "form_expired"
+    status = HTTPStatus.FORBIDDEN
+    message = "The page is too old, or not ours. Load it again. (Programs: send X-CSRF-Token.)"
+
+
+class Stale(ServiceError):
+    """What was edited has been changed by somebody else since it was read."""
+
+    code = "stale"
+    status = HTTPStatus.CONFLICT
+    message = "Somebody else has changed this meanwhile. Compare, and save again."
+
+    def __init__(self, current: Mapping[str, Any], sent: Mapping[str, Any]) -> None:
+        """Give both versions, so that nothing is lost."""
+        super().__init__(extra={"current": current, "sent": sent})
 
 
 class NoticeChanged(ServiceError):

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 from joserfc import jwt
 from joserfc.jwk import OctKey
-from sqlalchemy import Select, literal_column, select, table
+from sqlalchemy import Select, Uuid, column, literal_column, select, table
 from werkzeug.test import Client, TestResponse
 
 from consent_service import config, wiring
+from consent_service.access.actor import OPERATOR
 from consent_service.app import Built, build
+from consent_service.db import Database, Scope
 from consent_service.notices.service import publish_notice
 from consent_service.signing import CompactSigner, Keyring, ensure_keys
 from consent_service.tenants.service import (
@@ -158,14 +161,22 @@ class Service:
             return wiring.use(kind)
 
     def rows(self, name: str) -> list[dict[str, Any]]:
-        """Return all rows of a table, as the driver gives them."""
+        """Return all rows of a table, of every tenant, as the driver gives them."""
         query: Select[Any] = select(literal_column("*")).select_from(table(name))
-        with self.built.database.reading() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
+        database = self.built.database
+        found: list[dict[str, Any]] = []
+        scopes: list[UUID | Scope] = [*tenant_ids(database), Scope.ACCOUNTS]
+        for scope in scopes:
+            with database.reading(scope) as connection:
+                rows = connection.execute(query).mappings()
+                found += [dict(row) for row in rows if dict(row) not in found]
+        return found
 
     def publish(self, site: Site | None = None, **changes: Any) -> Notice:  # noqa: ANN401
         """Publish the next version of a notice, and have this process know it."""
-        notice = publish_notice(self.built.database, site or self.site, make_notice(**changes))
+        notice = publish_notice(
+            self.built.database, site or self.site, make_notice(**changes), by=OPERATOR
+        )
         self.built.followers.refresh()
         return notice
 
@@ -173,7 +184,13 @@ class Service:
         """Make another site with a notice, of the same tenant unless another is given."""
         origins = options.pop("origins", [ORIGIN])
         site = create_site(
-            self.built.database, tenant or self.tenant, key, origins, site_key=key, **options
+            self.built.database,
+            tenant or self.tenant,
+            key,
+            origins,
+            site_key=key,
+            by=OPERATOR,
+            **options,
         )
         self.publish(site)
         return site
@@ -215,7 +232,7 @@ class Service:
 
     def add_link_key(self, site: Site | None = None) -> LinkKey:
         """Make a link key of the site."""
-        return add_link_key(self.built.database, self.use(Keyring), site or self.site)
+        return add_link_key(self.built.database, self.use(Keyring), site or self.site, by=OPERATOR)
 
     @cached_property
     def link_key(self) -> LinkKey:
@@ -261,6 +278,13 @@ class Service:
         )
 
 
+def tenant_ids(database: Database) -> list[UUID]:
+    """Return the ids of all tenants, oldest first."""
+    with database.reading(Scope.DIRECTORY) as connection:
+        query = select(column("id", Uuid)).select_from(table("tenants")).order_by(column("id"))
+        return list(connection.execute(query).scalars())
+
+
 def make_service(database_url: str, folder: Path, **settings: str) -> Service:
     """Build a service on a migrated, empty database.
 
@@ -276,8 +300,8 @@ def make_service(database_url: str, folder: Path, **settings: str) -> Service:
     }
     loaded = config.load(environ)
     built = build(loaded)
-    tenant = create_tenant(built.database, "example", "Example Ltd")
-    site = create_site(built.database, tenant, "App", [ORIGIN], site_key=SITE_KEY)
-    notice = publish_notice(built.database, site, make_notice())
+    tenant = create_tenant(built.database, "example", "Example Ltd", by=OPERATOR)
+    site = create_site(built.database, tenant, "App", [ORIGIN], site_key=SITE_KEY, by=OPERATOR)
+    notice = publish_notice(built.database, site, make_notice(), by=OPERATOR)
     built.followers.refresh()
     return Service(built, tenant, site, notice, loaded)

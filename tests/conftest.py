@@ -7,12 +7,14 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page
+from psycopg import sql
 from redis import Redis
 from sqlalchemy import URL, make_url
 
@@ -26,28 +28,50 @@ hypothesis.settings.register_profile("tests", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("tests")
 
 
+@dataclass(frozen=True)
+class Urls:
+    """One database, as the user whom the service connects as, and as the owner of the tables."""
+
+    served: URL
+    owner: URL
+
+    def upgrade(self) -> None:
+        """Make the tables."""
+        owner = self.owner.render_as_string(hide_password=False)
+        db.upgrade(owner, served_by=self.served.username)
+
+
 class PostgresDatabases:
     """Makes and drops databases on one server."""
 
     def __init__(self, url: URL) -> None:
-        """Connect as a user who may make databases."""
+        """Connect as a user who may make databases, and make another who owns nothing."""
         self._url = url
+        self._served_by = f"consent_test_{secrets.token_hex(6)}"
         self._admin = psycopg.connect(
             url.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True
         )
+        password = sql.Literal(url.password) if url.password else sql.SQL("NULL")
+        self._admin.execute(
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                sql.Identifier(self._served_by), password
+            )
+        )
 
     @contextmanager
-    def fresh(self, template: str = "template0") -> Iterator[URL]:
+    def fresh(self, template: str = "template0") -> Iterator[Urls]:
         """Give a database of its own, a copy of the template."""
         name = f"consent_test_{secrets.token_hex(6)}"
         self._admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         try:
-            yield self._url.set(database=name)
+            owner = self._url.set(database=name)
+            yield Urls(owner.set(username=self._served_by), owner)
         finally:
             self._admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def close(self) -> None:
-        """Disconnect."""
+        """Forget the user and disconnect."""
+        self._admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(self._served_by)))
         self._admin.close()
 
 
@@ -55,7 +79,8 @@ class PostgresDatabases:
 def postgresql_databases() -> Iterator[PostgresDatabases]:
     """A PostgreSQL server: the one in TEST_POSTGRES_URL, or one of this process's own.
 
-    Its user is no superuser: those are above row-level security, and no service runs as one.
+    Its user is no superuser: those are above row-level security. It makes databases, and a user
+    who owns nothing in them, whom the services under test connect as.
     """
     with ExitStack() as stack:
         named = os.environ.get("TEST_POSTGRES_URL")
@@ -64,7 +89,7 @@ def postgresql_databases() -> Iterator[PostgresDatabases]:
         else:
             server = stack.enter_context(servers.Postgres())
             with psycopg.connect(server.dsn) as admin:
-                admin.execute("CREATE ROLE consent LOGIN CREATEDB")
+                admin.execute("CREATE ROLE consent LOGIN CREATEDB CREATEROLE")
             url = server.url(user="consent")
         databases = PostgresDatabases(url)
         stack.callback(databases.close)
@@ -74,9 +99,9 @@ def postgresql_databases() -> Iterator[PostgresDatabases]:
 @pytest.fixture(scope="session")
 def postgresql_template(postgresql_databases: PostgresDatabases) -> Iterator[str]:
     """The name of a migrated PostgreSQL database, to copy."""
-    with postgresql_databases.fresh() as url:
-        db.upgrade(url.render_as_string(hide_password=False))
-        yield str(url.database)
+    with postgresql_databases.fresh() as urls:
+        urls.upgrade()
+        yield str(urls.owner.database)
 
 
 @pytest.fixture(scope="session")
@@ -92,8 +117,8 @@ def postgresql_url(
     postgresql_databases: PostgresDatabases, postgresql_template: str
 ) -> Iterator[str]:
     """A migrated PostgreSQL database without rows."""
-    with postgresql_databases.fresh(postgresql_template) as url:
-        yield url.render_as_string(hide_password=False)
+    with postgresql_databases.fresh(postgresql_template) as urls:
+        yield urls.served.render_as_string(hide_password=False)
 
 
 @pytest.fixture
@@ -110,13 +135,13 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database without tables, of each kind in turn."""
+    """A database without tables, of each kind in turn, as its owner."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/empty.db"
         return
     databases: PostgresDatabases = request.getfixturevalue("postgresql_databases")
-    with databases.fresh() as url:
-        yield url.render_as_string(hide_password=False)
+    with databases.fresh() as urls:
+        yield urls.owner.render_as_string(hide_password=False)
 
 
 @pytest.fixture(scope="session")
@@ -170,8 +195,8 @@ def untouched(
         else:
             databases: PostgresDatabases = request.getfixturevalue("postgresql_databases")
             template = request.getfixturevalue("postgresql_template")
-            url = stack.enter_context(databases.fresh(template))
-            address = url.render_as_string(hide_password=False)
+            urls = stack.enter_context(databases.fresh(template))
+            address = urls.served.render_as_string(hide_password=False)
         made = make_service(address, folder)
         yield made
         made.built.database.close()

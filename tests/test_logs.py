@@ -95,7 +95,7 @@ def test_an_error_that_nobody_foresaw_is_logged_without_the_record(
 ) -> None:
     service: Service = make_service(postgresql_url, tmp_path)
     token = service.token()
-    with service.built.database.transaction() as connection:
+    with service.built.database.transaction(service.tenant.id) as connection:
         connection.execute(text("ALTER TABLE current_states RENAME choices TO lost"))
     response = service.choose(token=token, headers={"User-Agent": AGENT})
     assert response.status_code == 500

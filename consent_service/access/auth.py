@@ -1,7 +1,180 @@
-"""Hooks that run before each request of a blueprint and decide whether it may go on."""
+"""Hooks that run before each request of a blueprint and decide whether it may go on.
+
+Who calls is told by an API key (``Authorization: Bearer``) or by the cookie of a session. What a
+view needs stands on it (:func:`needs`); a view on which nothing stands lets nobody in.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from flask import current_app, g, request
+
+from consent_service import clock
+from consent_service.access import keys, sign_in
+from consent_service.access.actor import Actor, network_of
+from consent_service.access.permissions import needs_second_factor, permissions_of
+from consent_service.access.sign_in import Session
+from consent_service.agent import browser_family, device_class
+from consent_service.db import Database
+from consent_service.errors import (
+    FormExpired,
+    NotSignedIn,
+    PermissionMissing,
+    ProviderRequired,
+    ReauthenticationRequired,
+    SecondFactorRequired,
+    UnknownTenant,
+)
+from consent_service.signing import Keyring
+from consent_service.wiring import use
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+#: Browsers keep a cookie with this prefix to the very host, and to TLS.
+SECURE_COOKIE = "__Host-consent_session"
+#: Without TLS: the demo on one's own machine.
+PLAIN_COOKIE = "consent_session"
+
+#: For so long after a proof that the user is there, changes that could do harm ask for no other.
+FRESH = timedelta(minutes=15)
+
+_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+_CSRF_SALT = "csrf"
+
+
+@dataclass(frozen=True)
+class Needed:
+    """What a view needs: a permission, and whether the user must have proved to be there lately."""
+
+    permission: str
+    fresh: bool
+
+
+def needs(permission: str, *, fresh: bool = False) -> Callable[[View], View]:
+    """Say on a view which permission it needs.
+
+    :param fresh: whether a user must have signed in or proved it again within :data:`FRESH`
+    """
+
+    def mark(view: View) -> View:
+        view.needed = Needed(permission, fresh)  # type: ignore[attr-defined]
+        return view
+
+    return mark
 
 
 def public() -> None:
     """Let everybody in. Named for each open blueprint, so that openness is never an oversight."""
+
+
+def signed_in() -> None:
+    """Find the user's session; calls about one's own account need no more.
+
+    :raises NotSignedIn: when there is none
+    :raises FormExpired: when a write does not come from one of its pages
+    """
+    session = _session()
+    if session is None:
+        raise NotSignedIn
+    _check_form(session)
+    g.session = session
+    g.actor = Actor("user", session.user_id, network=_network(), client=_client())
+
+
+def authorize(find_tenant: Callable[[], UUID]) -> None:
+    """Find out who calls, and that the view's permission is theirs in the tenant.
+
+    :param find_tenant: gives the tenant's id, or raises UnknownTenant
+    :raises NotSignedIn: when nobody knows who calls
+    :raises UnknownTenant: when there is no such tenant, or it is none of the caller's
+    :raises PermissionMissing: when the caller's role or key lacks the permission
+    """
+    needed = needed_by(request.endpoint, request.method)
+    secret = _bearer()
+    if secret is not None:
+        g.actor = _program(secret, find_tenant)
+    else:
+        signed_in()
+        g.actor = _member(g.session, find_tenant())
+    if needed is None:
+        raise PermissionMissing("(none is enough)")
+    g.actor.require(needed.permission)
+    if needed.fresh and secret is None and clock.now() - g.session.authenticated_at > FRESH:
+        raise ReauthenticationRequired
+
+
+def needed_by(endpoint: str | None, method: str) -> Needed | None:
+    """Return what stands on the view of an endpoint; None if nothing does."""
+    view: Any = current_app.view_functions.get(endpoint or "")
+    kind = getattr(view, "view_class", None)
+    name = {"HEAD": "get"}.get(method, method.lower())
+    return getattr(getattr(kind, name, None) if kind else view, "needed", None)
+
+
+def current_actor() -> Actor:
+    """Return who the hook found to be calling."""
+    actor: Actor = g.actor
+    return actor
+
+
+def current_session() -> Session:
+    """Return the session that the hook found."""
+    session: Session = g.session
+    return session
+
+
+def csrf_token(session: Session) -> str:
+    """Return what a page of this session sends along with a write."""
+    return use(Keyring).signer(_CSRF_SALT).get_signature(str(session.id)).decode()
+
+
+def _program(secret: str, find_tenant: Callable[[], UUID]) -> Actor:
+    key = keys.authenticate(use(Database), secret)
+    if key is None:
+        raise NotSignedIn("No API key in use is like this one. It may have expired.")
+    if find_tenant() != key.tenant_id:
+        raise UnknownTenant
+    return Actor("api_key", key.id, frozenset(key.scopes), _network(), _client())
+
+
+def _member(session: Session, tenant_id: UUID) -> Actor:
+    role = sign_in.role_in(use(Database), session.user_id, tenant_id)
+    if role is None:
+        raise UnknownTenant
+    if sign_in.requires_provider(use(Database), tenant_id) and session.provider_of != tenant_id:
+        raise ProviderRequired
+    if needs_second_factor(role) and session.second_factor is None:
+        raise SecondFactorRequired
+    return Actor("user", session.user_id, permissions_of(role), _network(), _client())
+
+
+def _session() -> Session | None:
+    token = request.cookies.get(SECURE_COOKIE if request.is_secure else PLAIN_COOKIE)
+    return sign_in.find_session(use(Database), token) if token else None
+
+
+def _bearer() -> str | None:
+    kind, _, secret = request.headers.get("Authorization", "").partition(" ")
+    return secret.strip() if kind.lower() == "bearer" else None
+
+
+def _check_form(session: Session) -> None:
+    if request.method in _READING:
+        return
+    given = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
+    if not use(Keyring).signer(_CSRF_SALT).verify_signature(str(session.id), given):
+        raise FormExpired
+
+
+def _network() -> str | None:
+    return network_of(request.remote_addr)
+
+
+def _client() -> str:
+    user_agent = request.headers.get("User-Agent", "")
+    return f"{browser_family(user_agent)} {device_class(user_agent)}"

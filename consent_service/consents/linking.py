@@ -100,7 +100,7 @@ class Linking:
                 changed=held is None or held.record_id != claims.record_id,
             )
 
-        return store.transact(self._database, work)
+        return store.transact(self._database, site, work)
 
     def _user_hash(self, site: Site, signed_in: str) -> bytes:
         named = user_token.named_key(signed_in)

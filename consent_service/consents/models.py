@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from consent_service.db import Base
+from consent_service.db import Base, granted, of_one_tenants_site
 
 
 class RecordRow(Base):
@@ -21,11 +21,14 @@ class RecordRow(Base):
     __table_args__ = (
         Index("ix_records_visitor", "site_id", "visitor_id"),
         Index("uq_records_idempotency", "site_id", "idempotency_hash", unique=True),
+        of_one_tenants_site(),
+        # Erasing is an update.
+        granted("SELECT, INSERT, UPDATE"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
-    site_id: Mapped[UUID] = mapped_column(ForeignKey("sites.id"))
+    site_id: Mapped[UUID]
     created_at: Mapped[datetime]
     visitor_id: Mapped[str | None] = mapped_column(String(32))
     document: Mapped[str | None] = mapped_column(Text, comment="canonical JSON (RFC 8785)")
@@ -50,9 +53,11 @@ class CurrentStateRow(Base):
             sqlite_where=text("merged_into IS NOT NULL"),
             postgresql_where=text("merged_into IS NOT NULL"),
         ),
+        of_one_tenants_site(),
+        granted("SELECT, INSERT, UPDATE"),
     )
 
-    site_id: Mapped[UUID] = mapped_column(ForeignKey("sites.id"), primary_key=True)
+    site_id: Mapped[UUID] = mapped_column(primary_key=True)
     visitor_id: Mapped[str] = mapped_column(String(32), primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
     sequence: Mapped[int]
@@ -75,9 +80,13 @@ class LinkedUserRow(Base):
     """A signed-in user of a site, who is one visitor on all devices. The user's id is not kept."""
 
     __tablename__ = "linked_users"
-    __table_args__ = (Index("uq_linked_users_visitor", "site_id", "visitor_id", unique=True),)
+    __table_args__ = (
+        Index("uq_linked_users_visitor", "site_id", "visitor_id", unique=True),
+        of_one_tenants_site(),
+        granted("SELECT, INSERT, DELETE"),
+    )
 
-    site_id: Mapped[UUID] = mapped_column(ForeignKey("sites.id"), primary_key=True)
+    site_id: Mapped[UUID] = mapped_column(primary_key=True)
     user_hash: Mapped[bytes] = mapped_column(
         LargeBinary(32), primary_key=True, comment="keyed, of the site's id of the user"
     )

@@ -11,8 +11,9 @@ from flask.views import MethodView
 from itsdangerous.encoding import base64_encode
 from marshmallow import Schema, fields, validate
 
+from consent_service import agent
 from consent_service.config import Settings
-from consent_service.consents import agent, signal, tokens
+from consent_service.consents import signal, tokens
 from consent_service.consents.linking import Linking
 from consent_service.consents.record import Circumstances, Decision
 from consent_service.consents.schemas import (
@@ -69,8 +70,9 @@ class DecisionHeaders(TokenHeader):
 
 
 class ReceiptQuery(Schema):
-    """The part of a receipt link that cannot be guessed."""
+    """What a receipt link has after its address; the proof cannot be guessed."""
 
+    tenant = fields.UUID(load_default=None, metadata={"description": "As the link has it."})
     proof = fields.String(load_default="", metadata={"description": "As the link has it."})
 
 
@@ -132,7 +134,7 @@ class Decisions(MethodView):
         response = jsonify(
             record=recorded.record,
             token=recorded.token,
-            receipt_url=_receipt_url(recorded.record["id"]),
+            receipt_url=_receipt_url(site, recorded.record["id"]),
         )
         response.status_code = 201
         set_cookies(response, site, recorded.claims, recorded.token)
@@ -165,7 +167,7 @@ class Link(MethodView):
         response = jsonify(
             record=linked.record,
             token=linked.token,
-            receipt_url=_receipt_url(linked.record["id"]) if linked.record else None,
+            receipt_url=_receipt_url(site, linked.record["id"]) if linked.record else None,
             changed=linked.changed,
         )
         if linked.claims and linked.token:
@@ -208,9 +210,9 @@ class ReceiptJson(MethodView):
     @records.arguments(ReceiptQuery, location="query")
     @records.response(200, ReceiptOut)
     @records.alt_response(404, schema=ErrorOut, description="The link is not whole, or was erased.")
-    def get(self, query: dict[str, str], record_id: UUID) -> Response:
+    def get(self, query: dict[str, Any], record_id: UUID) -> Response:
         """Give the record and its signature to whoever holds the receipt link."""
-        receipt = use(Consents).receipt(record_id, query["proof"])
+        receipt = use(Consents).receipt(query["tenant"], record_id, query["proof"])
         response = jsonify(
             record=receipt.record,
             signature={
@@ -273,8 +275,9 @@ def _circumstances(*, gpc: bool) -> Circumstances:
     )
 
 
-def _receipt_url(record_id: str) -> str:
+def _receipt_url(site: Site, record_id: str) -> str:
     settings: Settings = use(Settings)
     base = settings.public_url or request.host_url.rstrip("/")
-    proof = quote(use(Consents).receipt_proof(record_id))
-    return f"{base}/v1/records/{record_id}/receipt.json?proof={proof}"
+    proof = quote(use(Consents).receipt_proof(site.tenant_id, record_id))
+    path = f"/v1/records/{record_id}/receipt.json"
+    return f"{base}{path}?tenant={site.tenant_id}&proof={proof}"

@@ -117,6 +117,7 @@ class Consents:
         try:
             return store.transact(
                 self._database,
+                site,
                 lambda connection: self._append(
                     connection, site, decision, visitor, request, circumstances, notice, rule
                 ),
@@ -166,7 +167,7 @@ class Consents:
 
     def _replay(self, site: Site, visitor: Claims | None, request: Request) -> Recorded:
         """Answer a retry with the record that its first try made."""
-        with self._database.reading() as connection:
+        with self._database.reading(site.tenant_id) as connection:
             row = connection.execute(
                 select(_records.document, _records.request_hash).where(
                     _records.tenant_id == site.tenant_id,
@@ -200,7 +201,7 @@ class Consents:
         :raises UnknownVisitor: when the token is not valid or everything was erased
         """
         claims = self._known(site, token)
-        with self._database.reading() as connection:
+        with self._database.reading(site.tenant_id) as connection:
             state = store.find_state(connection, site, claims.visitor_id)
             if state is None or state.record_id is None:
                 raise UnknownVisitor
@@ -224,30 +225,32 @@ class Consents:
         """
         claims = self._known(site, token)
         return store.transact(
-            self._database, lambda connection: _erase(connection, site, claims.visitor_id)
+            self._database, site, lambda connection: _erase(connection, site, claims.visitor_id)
         )
 
-    def receipt(self, record_id: UUID, proof: str) -> Receipt:
+    def receipt(self, tenant_id: UUID | None, record_id: UUID, proof: str) -> Receipt:
         """Return a record with its signature to whoever holds its receipt link.
 
         :param proof: the link's signature
         :raises UnknownRecord: when there is no such record, or the link is not whole
         """
-        if not self._keys.signer(RECEIPT_SALT).verify_signature(str(record_id), proof):
+        signed = _receipt_subject(tenant_id, record_id)
+        if tenant_id is None or not self._keys.signer(RECEIPT_SALT).verify_signature(signed, proof):
             raise UnknownRecord
-        with self._database.reading() as connection:
+        with self._database.reading(tenant_id) as connection:
             row = connection.execute(
                 select(_records.document, _records.key_id, _records.signature).where(
-                    _records.id == record_id
+                    _records.tenant_id == tenant_id, _records.id == record_id
                 )
             ).one_or_none()
         if row is None or row.document is None:
             raise UnknownRecord
         return Receipt(json.loads(row.document), row.key_id, row.signature)
 
-    def receipt_proof(self, record_id: str) -> str:
+    def receipt_proof(self, tenant_id: UUID, record_id: str) -> str:
         """Return the signature that makes a receipt link."""
-        return self._keys.signer(RECEIPT_SALT).get_signature(record_id).decode()
+        signed = _receipt_subject(tenant_id, record_id)
+        return self._keys.signer(RECEIPT_SALT).get_signature(signed).decode()
 
     def read_token(self, site: Site, token: str | None) -> Claims | None:
         """Return what a token of this site says, or None."""
@@ -261,7 +264,7 @@ class Consents:
 
     def current(self, site: Site, claims: Claims) -> Claims | Absent:
         """Return what a new token of the visitor must say, or why there is none."""
-        with self._database.reading() as connection:
+        with self._database.reading(site.tenant_id) as connection:
             state = store.find_state(connection, site, claims.visitor_id)
         if state is None:
             return Absent.UNKNOWN
@@ -272,6 +275,10 @@ class Consents:
         if claims is None:
             raise UnknownVisitor
         return claims
+
+
+def _receipt_subject(tenant_id: UUID | None, record_id: UUID | str) -> str:
+    return f"{tenant_id} {record_id}"
 
 
 def _request(decision: Decision, idempotency_key: str) -> Request:

@@ -48,15 +48,15 @@ class Overtaken(Exception):
     """A visitor was linked or merged while this transaction waited for its turn."""
 
 
-def transact(database: Database, work: Callable[[Connection], Result]) -> Result:
-    """Do work in one transaction, in another one if it was overtaken.
+def transact(database: Database, site: Site, work: Callable[[Connection], Result]) -> Result:
+    """Do work in one transaction of the site's tenant, in another one if it was overtaken.
 
     Waiting for a second row instead, with the first one in hand, could be waiting for each other.
 
     :raises Unavailable: when the database cannot do it now
     """
     for _ in range(_TRIES):
-        with suppress(Overtaken), database.transaction() as connection:
+        with suppress(Overtaken), database.transaction(site.tenant_id) as connection:
             return work(connection)
     raise Unavailable
 

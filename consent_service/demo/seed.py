@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from importlib import resources
 
+from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
 from consent_service.errors import NotFound, UnknownSite
 from consent_service.notices.service import newest_version, publish_notice
@@ -26,12 +27,15 @@ def seed(database: Database, port: int) -> None:
     try:
         tenant = find_tenant(database, TENANT_SLUG)
     except NotFound:
-        tenant = create_tenant(database, TENANT_SLUG, "Momo Pulse")
+        tenant = create_tenant(database, TENANT_SLUG, "Momo Pulse", by=OPERATOR)
     try:
         site = find_site(database, SITE_KEY)
-        set_origins(database, site, origins)
+        if site.allowed_origins != set(origins):
+            set_origins(database, site, origins, by=OPERATOR)
     except UnknownSite:
-        site = create_site(database, tenant, "Momo Pulse dashboard", origins, site_key=SITE_KEY)
+        site = create_site(
+            database, tenant, "Momo Pulse dashboard", origins, site_key=SITE_KEY, by=OPERATOR
+        )
     if newest_version(database, site) is None:
         notice = resources.files("consent_service.demo") / "notice.json"
-        publish_notice(database, site, json.loads(notice.read_bytes()))
+        publish_notice(database, site, json.loads(notice.read_bytes()), by=OPERATOR)

@@ -16,6 +16,8 @@ from sqlalchemy import Connection, Row, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
+from consent_service.access import audit
+from consent_service.access.actor import Actor
 from consent_service.db import Database, Follower, database_ms
 from consent_service.errors import Unavailable, UnknownSite, ValidationFailed
 from consent_service.notices.configuration import Notice, configuration, in_language
@@ -38,7 +40,7 @@ _TEXTS = resources.files("consent_service.notices") / "texts"
 _HASH_PREFIX = "sha256:"
 
 
-def publish_notice(database: Database, site: Site, document: object) -> Notice:
+def publish_notice(database: Database, site: Site, document: object, *, by: Actor) -> Notice:
     """Publish a notice as the site's next version; from then on it cannot be changed.
 
     :param document: the notice as its author wrote it, from JSON
@@ -49,7 +51,7 @@ def publish_notice(database: Database, site: Site, document: object) -> Notice:
     canonical = rfc8785.dumps(content)
     of_site = (NoticeRow.tenant_id == site.tenant_id, NoticeRow.site_id == site.id)
     try:
-        with database.transaction() as connection:
+        with database.transaction(site.tenant_id) as connection:
             newest: int | None = connection.execute(
                 select(func.max(NoticeRow.version)).where(*of_site)
             ).scalar_one()
@@ -82,6 +84,11 @@ def publish_notice(database: Database, site: Site, document: object) -> Notice:
                     changed_ms=database_ms(),
                 )
             )
+            after = {"content_hash": notice.content_hash, "material": material}
+            named = f"{site.site_key} {version}"
+            audit.write(
+                connection, site.tenant_id, by, "notice.published", "notice", named, after=after
+            )
     except IntegrityError as error:
         raise Unavailable from error
     return notice
@@ -89,7 +96,7 @@ def publish_notice(database: Database, site: Site, document: object) -> Notice:
 
 def newest_version(database: Database, site: Site) -> int | None:
     """Return the number of the site's newest notice, or None if none has been published."""
-    with database.reading() as connection:
+    with database.reading(site.tenant_id) as connection:
         return connection.execute(
             select(func.max(NoticeRow.version)).where(
                 NoticeRow.tenant_id == site.tenant_id, NoticeRow.site_id == site.id

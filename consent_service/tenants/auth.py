@@ -1,11 +1,15 @@
-"""Hooks for visitor-facing calls: find the site by its key, hold writes to its origins."""
+"""Hooks: who may call on behalf of a site's visitors, and who is a member of a tenant."""
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from flask import Response, g, request
 
+from consent_service.access.auth import authorize
+from consent_service.db import Database
 from consent_service.errors import OriginNotAllowed
-from consent_service.tenants.service import Site, SiteDirectory
+from consent_service.tenants.service import Site, SiteDirectory, Tenant, find_tenant
 from consent_service.wiring import use
 
 #: Request headers that pages may send us, and response headers that they may read.
@@ -42,6 +46,27 @@ def pages_of_site() -> None:
     reading = request.method in {"GET", "HEAD", "OPTIONS"}
     if not (origin in current_site().allowed_origins or (origin is None and reading)):
         raise OriginNotAllowed
+
+
+def members_of_tenant() -> None:
+    """Find the tenant that the address names, and let in whoever may do there what is asked.
+
+    :raises NotSignedIn: when nobody knows who calls
+    :raises UnknownTenant: when there is no such tenant, or it is none of the caller's
+    :raises PermissionMissing: when the caller's role or key lacks what the view needs
+    """
+    authorize(_find_named_tenant)
+
+
+def _find_named_tenant() -> UUID:
+    g.tenant = find_tenant(use(Database), (request.view_args or {}).get("tenant", ""))
+    return current_tenant().id
+
+
+def current_tenant() -> Tenant:
+    """Return the tenant that the hook found."""
+    tenant: Tenant = g.tenant
+    return tenant
 
 
 def current_site() -> Site:

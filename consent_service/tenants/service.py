@@ -14,12 +14,23 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, selec
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
-from consent_service.db import Database, Follower, database_ms
-from consent_service.errors import NotFound, Unavailable, UnknownSite, ValidationFailed
+from consent_service.access import audit
+from consent_service.access.actor import Actor
+from consent_service.db import Database, Follower, Scope, database_ms
+from consent_service.errors import (
+    NotFound,
+    Unavailable,
+    UnknownSite,
+    UnknownTenant,
+    ValidationFailed,
+)
 from consent_service.signing import Keyring
 from consent_service.tenants.models import LinkKeyRow, SiteRow, TenantRow
 
 _LONGEST_NAME = 200
+
+#: What may be changed of a site.
+_EDITABLE = ("name", "allowed_origins", "cookie_domain", "regime_overrides")
 
 
 @dataclass(frozen=True)
@@ -42,6 +53,8 @@ class Site:
     allowed_origins: frozenset[str]
     cookie_domain: str | None
     regime_overrides: Mapping[str, str] = field(repr=False)
+    #: How often it was changed, and 1.
+    revision: int
 
     @property
     def cookie_name(self) -> str:
@@ -60,7 +73,7 @@ class LinkKey:
     secret: str | None = field(repr=False)
 
 
-def create_tenant(database: Database, slug: str, name: str) -> Tenant:
+def create_tenant(database: Database, slug: str, name: str, *, by: Actor) -> Tenant:
     """Make a tenant.
 
     :raises ValidationFailed: when the slug is taken or not lower-case letters, digits and hyphens,
@@ -74,21 +87,23 @@ def create_tenant(database: Database, slug: str, name: str) -> Tenant:
     tenant = Tenant(clock.new_id(), slug, name)
     row = {"id": tenant.id, "slug": slug, "name": name, "created_at": clock.now()}
     try:
-        with database.transaction() as connection:
+        with database.transaction(tenant.id) as connection:
             connection.execute(insert(TenantRow).values(row))
+            after = {"slug": slug, "name": name}
+            audit.write(connection, tenant.id, by, "tenant.created", "tenant", slug, after=after)
     except IntegrityError:
         raise ValidationFailed(fields={"slug": ["Another tenant has this slug."]}) from None
     return tenant
 
 
 def find_tenant(database: Database, slug: str) -> Tenant:
-    """Return the tenant with this slug. Raises NotFound when there is none."""
-    with database.reading() as connection:
+    """Return the tenant with this slug. Raises UnknownTenant when there is none."""
+    with database.reading(Scope.DIRECTORY) as connection:
         row = connection.execute(
             select(TenantRow.id, TenantRow.slug, TenantRow.name).where(TenantRow.slug == slug)
         ).one_or_none()
     if row is None:
-        raise NotFound(f"There is no tenant {slug!r}.")
+        raise UnknownTenant
     return Tenant(*row)
 
 
@@ -101,6 +116,7 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
     site_key: str | None = None,
     cookie_domain: str | None = None,
     regime_overrides: Mapping[str, str] | None = None,
+    by: Actor,
 ) -> Site:
     """Make a site of a tenant.
 
@@ -120,6 +136,7 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
         allowed_origins=frozenset(origins),
         cookie_domain=cookie_domain,
         regime_overrides=dict(regime_overrides or {}),
+        revision=1,
     )
     row = {
         "id": site.id,
@@ -129,33 +146,52 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
         "allowed_origins": sorted(site.allowed_origins),
         "cookie_domain": cookie_domain,
         "regime_overrides": site.regime_overrides,
+        "revision": 1,
         "created_at": clock.now(),
         "changed_ms": database_ms(),
     }
     try:
-        with database.transaction() as connection:
+        with database.transaction(tenant.id) as connection:
             connection.execute(insert(SiteRow).values(row))
+            after = {name: row[name] for name in _EDITABLE}
+            audit.write(
+                connection, tenant.id, by, "site.created", "site", site.site_key, after=after
+            )
     except IntegrityError:
         raise ValidationFailed(fields={"site_key": ["Another site has this key."]}) from None
     return site
 
 
-def set_origins(database: Database, site: Site, origins: Sequence[str]) -> None:
+def set_origins(database: Database, site: Site, origins: Sequence[str], *, by: Actor) -> None:
     """Replace the allowed origins of a site. Raises ValidationFailed when one is not right."""
     problems = _site_problems(origins)
     if problems:
         raise ValidationFailed(fields=problems)
-    with database.transaction() as connection:
+    with database.transaction(site.tenant_id) as connection:
         connection.execute(
             update(SiteRow)
             .where(SiteRow.tenant_id == site.tenant_id, SiteRow.id == site.id)
-            .values(allowed_origins=sorted(origins), changed_ms=database_ms())
+            .values(
+                allowed_origins=sorted(origins),
+                revision=SiteRow.revision + 1,
+                changed_ms=database_ms(),
+            )
+        )
+        audit.write(
+            connection,
+            site.tenant_id,
+            by,
+            "site.updated",
+            "site",
+            site.site_key,
+            before={"allowed_origins": sorted(site.allowed_origins)},
+            after={"allowed_origins": sorted(origins)},
         )
 
 
 def find_site(database: Database, site_key: str) -> Site:
     """Return the site with this key, from the database. Raises UnknownSite when there is none."""
-    with database.reading() as connection:
+    with database.reading(Scope.DIRECTORY) as connection:
         row = connection.execute(
             select(SiteRow.__table__).where(SiteRow.site_key == site_key)
         ).one_or_none()
@@ -164,7 +200,7 @@ def find_site(database: Database, site_key: str) -> Site:
     return _site(row)
 
 
-def add_link_key(database: Database, keys: Keyring, site: Site) -> LinkKey:
+def add_link_key(database: Database, keys: Keyring, site: Site, *, by: Actor) -> LinkKey:
     """Make a link key beside those that the site has.
 
     Its secret is derived from the key file and stored nowhere: neither the database nor the file
@@ -173,7 +209,7 @@ def add_link_key(database: Database, keys: Keyring, site: Site) -> LinkKey:
     :raises Unavailable: when another one was made at the same moment
     """
     try:
-        with database.transaction() as connection:
+        with database.transaction(site.tenant_id) as connection:
             newest: int | None = connection.execute(
                 select(func.max(LinkKeyRow.number)).where(_of_site(site))
             ).scalar_one()
@@ -188,6 +224,8 @@ def add_link_key(database: Database, keys: Keyring, site: Site) -> LinkKey:
                 )
                 .returning(*LinkKeyRow.__table__.c)
             ).one()
+            named = f"{site.site_key} {made.number}"
+            audit.write(connection, site.tenant_id, by, "link_key.created", "link_key", named)
     except IntegrityError as error:
         raise Unavailable from error
     return _link_key(made, keys, site)
@@ -195,26 +233,28 @@ def add_link_key(database: Database, keys: Keyring, site: Site) -> LinkKey:
 
 def link_keys(database: Database, keys: Keyring, site: Site) -> list[LinkKey]:
     """Return the site's link keys, oldest to newest, the retired ones too."""
-    with database.reading() as connection:
+    with database.reading(site.tenant_id) as connection:
         rows = connection.execute(
             select(LinkKeyRow.__table__).where(_of_site(site)).order_by(LinkKeyRow.number)
         ).all()
     return [_link_key(row, keys, site) for row in rows]
 
 
-def retire_link_key(database: Database, site: Site, number: int) -> None:
+def retire_link_key(database: Database, site: Site, number: int, *, by: Actor) -> None:
     """Have tokens that are signed with a link key refused from now on.
 
     :raises NotFound: when the site has no such key, or it was retired before
     """
-    with database.transaction() as connection:
+    with database.transaction(site.tenant_id) as connection:
         retired = connection.execute(
             update(LinkKeyRow)
             .where(_of_site(site), LinkKeyRow.number == number, LinkKeyRow.retired_at.is_(None))
             .values(retired_at=clock.now())
         )
-    if not retired.rowcount:
-        raise NotFound(f"The site has no link key {number} in use.")
+        if not retired.rowcount:
+            raise NotFound(f"The site has no link key {number} in use.")
+        named = f"{site.site_key} {number}"
+        audit.write(connection, site.tenant_id, by, "link_key.retired", "link_key", named)
 
 
 def _of_site(site: Site) -> ColumnElement[bool]:
@@ -271,6 +311,7 @@ def _site(row: Row[tuple[object, ...]]) -> Site:
         allowed_origins=frozenset(row.allowed_origins),
         cookie_domain=row.cookie_domain,
         regime_overrides=row.regime_overrides,
+        revision=row.revision,
     )
 
 

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page
 
+from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
 from consent_service.demo.seed import seed
 from consent_service.notices.service import publish_notice
@@ -112,7 +113,7 @@ def shop(own_demo: str, sqlite_url: str) -> Iterator[Shop]:
     """A page that may use the demo's site from another host."""
     with open_shop(own_demo) as made:
         database = Database(sqlite_url)
-        set_origins(database, find_site(database, "site_demo"), [made.origin])
+        set_origins(database, find_site(database, "site_demo"), [made.origin], by=OPERATOR)
         database.close()
         preflight = {"Origin": made.origin}
         wait_until(
@@ -135,10 +136,10 @@ def furnished_shop(
     port = servers.free_port()
     with open_shop(f"http://127.0.0.1:{port}") as made:
         database = Database(url)
-        tenant = create_tenant(database, "shop", "Shop")
+        tenant = create_tenant(database, "shop", "Shop", by=OPERATOR)
         origins = [made.origin, made.origin.replace("localhost", "a.b.localhost")]
-        site = create_site(database, tenant, "Shop", origins, site_key="site_demo")
-        publish_notice(database, site, NOTICE)
+        site = create_site(database, tenant, "Shop", origins, site_key="site_demo", by=OPERATOR)
+        publish_notice(database, site, NOTICE, by=OPERATOR)
         database.close()
         keys_file = folder / "keys.json"
         ensure_keys(keys_file)

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 from playwright.sync_api import Page, Route, expect
 
+from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
 from consent_service.notices.service import publish_notice
 from consent_service.tenants.service import find_site
@@ -56,7 +57,9 @@ def test_the_examples_of_the_page_do_what_it_says(
         for purpose in NOTICE["purposes"]
     ]
     database = Database(sqlite_url)
-    publish_notice(database, find_site(database, "site_demo"), {**NOTICE, "purposes": purposes})
+    publish_notice(
+        database, find_site(database, "site_demo"), {**NOTICE, "purposes": purposes}, by=OPERATOR
+    )
     database.close()
     banner = f"{shop.service}/v1/sites/site_demo/banner"
     wait_until(lambda: "Map" in httpx.get(banner).text, "the notice did not change")

@@ -13,6 +13,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
 from consent_service.notices.service import publish_notice
 from consent_service.signing import Keyring
@@ -115,8 +116,9 @@ def subdomains(shop: Shop, sqlite_url: str) -> tuple[str, str]:
         hosts,
         site_key="site_shop",
         cookie_domain="shop.localhost",
+        by=OPERATOR,
     )
-    publish_notice(database, site, json.loads(NOTICE.read_text("utf-8")))
+    publish_notice(database, site, json.loads(NOTICE.read_text("utf-8")), by=OPERATOR)
     database.close()
     wait_until(
         lambda: httpx.get(f"{shop.service}/embed/site_shop.js").is_success,
@@ -283,7 +285,7 @@ def devices(browser: Browser, shop: Shop, sqlite_url: str, keys_file: Path) -> I
     """Nobody has visited yet."""
     shop.scripts = WAITING + f'<script src="{shop.service}/embed/site_demo.js"></script>'
     database = Database(sqlite_url)
-    key = add_link_key(database, Keyring(keys_file), find_site(database, "site_demo"))
+    key = add_link_key(database, Keyring(keys_file), find_site(database, "site_demo"), by=OPERATOR)
     database.close()
     before = list(browser.contexts)
     yield Devices(browser, shop, key)
@@ -361,7 +363,9 @@ def publish(shop: Shop, sqlite_url: str, change: Callable[[dict[str, Any]], None
     database = Database(sqlite_url)
     notice = json.loads(NOTICE.read_text("utf-8"))
     change(notice)
-    version = publish_notice(database, find_site(database, "site_demo"), notice).version
+    version = publish_notice(
+        database, find_site(database, "site_demo"), notice, by=OPERATOR
+    ).version
     database.close()
     banner = f"{shop.service}/v1/sites/site_demo/banner"
     wait_until(

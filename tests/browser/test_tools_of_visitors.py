@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Page, Route, expect
 
 from consent_service import signing
+from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
 from consent_service.demo.seed import seed
 from consent_service.notices.service import publish_notice
@@ -52,7 +53,7 @@ def wide_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
     ]
     database = Database(url)
     seed(database, port)
-    publish_notice(database, find_site(database, "site_demo"), notice)
+    publish_notice(database, find_site(database, "site_demo"), notice, by=OPERATOR)
     database.close()
     signing.ensure_keys(folder / "keys.json")
     with servers.service(url, folder / "keys.json", port=port, demo="1", workers="1") as address:

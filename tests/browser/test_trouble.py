@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
 from consent_service.notices.service import publish_notice
 from consent_service.tenants.service import find_site
@@ -223,7 +224,7 @@ def test_a_new_material_notice_asks_again_and_the_old_grant_is_denied(
         database = Database(sqlite_url)
         notice = json.loads(NOTICE.read_text("utf-8"))
         notice["policy"]["material"] = True
-        published = publish_notice(database, find_site(database, "site_demo"), notice)
+        published = publish_notice(database, find_site(database, "site_demo"), notice, by=OPERATOR)
         database.close()
         ask = (
             f"fetch('{own_demo}/v1/gate?site=site_demo&purpose=analytics')"

@@ -13,6 +13,7 @@ import pytest
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from consent_service import clock
+from consent_service.access.actor import OPERATOR
 from consent_service.consents import store, tokens
 from consent_service.errors import Unavailable
 from consent_service.signing import Keyring, canonical_json, rotate
@@ -653,7 +654,7 @@ def test_keys_are_rotated_without_a_gap(service: Service) -> None:
     assert newer.secret != service.link_key.secret
     for key in (service.link_key, newer):
         assert linked(service.link(user_token=make_user_token(key)))["record"] == device["record"]
-    retire_link_key(service.built.database, service.site, service.link_key.number)
+    retire_link_key(service.built.database, service.site, service.link_key.number, by=OPERATOR)
     assert refusal(service, make_user_token(service.link_key)) == (
         "Link key 1 is not in use any more; sign with another."
     )

@@ -45,7 +45,7 @@ CHANGES = (
 
 
 def run(service: Service, statement: str) -> None:
-    with service.built.database.transaction() as connection:
+    with service.built.database.transaction(service.tenant.id) as connection:
         connection.execute(text(statement))
 
 

@@ -20,7 +20,7 @@ from tests.builders import Service
 def check_whole(service: Service) -> set[str]:
     """Check every record and every visitor's state; return the ids of the records."""
     keys = Keyring(service.settings.keys_file)
-    with service.built.database.reading() as connection:
+    with service.built.database.reading(service.tenant.id) as connection:
         records = connection.execute(
             select(RecordRow.__table__).order_by(RecordRow.visitor_id)
         ).all()

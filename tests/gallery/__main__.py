@@ -17,6 +17,7 @@ import httpx
 from playwright.sync_api import Browser, BrowserContext, Page, StorageState
 
 from consent_service import db, signing
+from consent_service.access.actor import OPERATOR
 from consent_service.notices.service import publish_notice
 from consent_service.tenants.service import create_site, create_tenant, find_site
 from tests import servers
@@ -93,7 +94,9 @@ def publish(database_url: str, *, purposes: int) -> None:
     """Publish the notice with its first purposes."""
     database = db.Database(database_url)
     site = find_site(database, SITE)
-    publish_notice(database, site, {**NOTICE, "purposes": NOTICE["purposes"][:purposes]})
+    publish_notice(
+        database, site, {**NOTICE, "purposes": NOTICE["purposes"][:purposes]}, by=OPERATOR
+    )
     database.close()
 
 
@@ -104,8 +107,10 @@ def service(folder: Path) -> Iterator[tuple[str, str]]:
     db.upgrade(url)
     signing.ensure_keys(folder / "keys.json")
     database = db.Database(url)
-    tenant = create_tenant(database, "momo-pulse", "Momo Pulse")
-    create_site(database, tenant, "Gallery", [f"http://127.0.0.1:{port}"], site_key=SITE)
+    tenant = create_tenant(database, "momo-pulse", "Momo Pulse", by=OPERATOR)
+    create_site(
+        database, tenant, "Gallery", [f"http://127.0.0.1:{port}"], site_key=SITE, by=OPERATOR
+    )
     database.close()
     publish(url, purposes=-1)
     with servers.service(url, folder / "keys.json", port=port, workers="1") as address:

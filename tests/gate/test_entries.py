@@ -150,7 +150,7 @@ def house(
             databases: PostgresDatabases = request.getfixturevalue("postgresql_databases")
             template = request.getfixturevalue("postgresql_template")
             fresh = stack.enter_context(databases.fresh(template))
-            url = fresh.render_as_string(hide_password=False)
+            url = fresh.served.render_as_string(hide_password=False)
         house = build_house(url, folder)
         built = house.service.built
         stack.callback(built.database.close)

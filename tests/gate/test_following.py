@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from consent_service import app, db
+from consent_service.access.actor import OPERATOR
 from consent_service.consents.feed import CLOCK_SKEW_SECONDS, ChangeFeed
 from consent_service.consents.tokens import ERASED
 from consent_service.db import OVERLAP_MS, Database, Follower
@@ -231,7 +232,7 @@ def feed(service: Service) -> ChangeFeed:
 
 
 def refresh(follower: ChangeFeed | SiteDirectory | NoticeDirectory, database: Database) -> None:
-    with database.reading() as connection:
+    with database.reading(db.Scope.DIRECTORY) as connection:
         follower.refresh(connection)
 
 
@@ -306,7 +307,7 @@ def test_a_change_is_forgotten_when_no_older_token_is_believed_any_more(
     assert feed.newest == {visitor(first): 3}, "the newer change is as long to remember"
     clocks.process += TOKEN_SECONDS + CLOCK_SKEW_SECONDS + 1
     # Read again for the overlap's sake: the database's clock stands where it stood.
-    with service.built.database.transaction() as connection:
+    with service.built.database.transaction(service.tenant.id) as connection:
         connection.exec_driver_sql("UPDATE current_states SET changed_ms = 0")
     refresh(feed, service.built.database)
     assert feed.newest == {}
@@ -337,7 +338,7 @@ def test_what_happens_while_a_process_is_paused_is_heard_of(
 
     def pause() -> None:
         service.token(token=token, analytics=False)
-        with service.built.database.transaction() as connection:
+        with service.built.database.transaction(service.tenant.id) as connection:
             connection.exec_driver_sql("UPDATE current_states SET changed_ms = changed_ms - 60000")
         clocks.process += 60
 
@@ -358,9 +359,9 @@ def test_a_notice_that_could_not_be_read_whole_is_read_the_next_time(
     database, notices = service.built.database, NoticeDirectory()
     refresh(notices, database)
     a_moment_later(database)
-    publish_notice(database, service.site, make_notice())
+    publish_notice(database, service.site, make_notice(), by=OPERATOR)
     a_moment_later(database)
-    with database.reading() as connection:
+    with database.reading(db.Scope.DIRECTORY) as connection:
         event.listen(connection, "before_cursor_execute", lose_the_content)
         with pytest.raises(Unavailable):
             notices.refresh(connection)
@@ -375,7 +376,7 @@ def a_moment_later(database: Database) -> None:
     """Return when the database's clock has moved on."""
 
     def now() -> int:
-        with database.reading() as connection:
+        with database.reading(db.Scope.DIRECTORY) as connection:
             return connection.execute(select(db.database_ms())).scalar_one()
 
     before = now()

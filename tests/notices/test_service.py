@@ -13,6 +13,8 @@ import rfc8785
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from consent_service.access.actor import OPERATOR
+from consent_service.db import Scope
 from consent_service.errors import Unavailable, UnknownSite, ValidationFailed
 from consent_service.notices.configuration import Notice
 from consent_service.notices.service import (
@@ -93,14 +95,14 @@ def test_choices_stay_valid_until_a_material_change(
     service: Service, policies: list[dict[str, Any]], material_version: int
 ) -> None:
     database = service.built.database
-    site = create_site(database, service.tenant, "Site", [ORIGIN])
+    site = create_site(database, service.tenant, "Site", [ORIGIN], by=OPERATOR)
     for policy in policies:
-        published = publish_notice(database, site, make_notice(policy=policy))
+        published = publish_notice(database, site, make_notice(policy=policy), by=OPERATOR)
     assert published.material_version == material_version
     # A process that was there all the time and one that starts now say the same.
     service.built.followers.refresh()
     late = NoticeDirectory()
-    with database.reading() as connection:
+    with database.reading(Scope.DIRECTORY) as connection:
         late.refresh(connection)
     for directory in (service.use(NoticeDirectory), late):
         assert known(directory.in_force(site)) == known(published)
@@ -122,7 +124,9 @@ def test_a_notice_that_did_not_change_stays_the_same_object(service: Service) ->
 
 
 def test_nothing_is_shown_before_the_first_notice(service: Service) -> None:
-    site = create_site(service.built.database, service.tenant, "New", [ORIGIN], site_key="site_new")
+    site = create_site(
+        service.built.database, service.tenant, "New", [ORIGIN], site_key="site_new", by=OPERATOR
+    )
     service.built.followers.refresh()
     with pytest.raises(UnknownSite):
         service.use(NoticeDirectory).in_force(site)
@@ -153,7 +157,7 @@ def test_the_database_refuses_to_change_what_was_published(service: Service) -> 
     ):
         with (
             pytest.raises(DBAPIError, match="notices are never changed or deleted"),
-            service.built.database.transaction() as connection,
+            service.built.database.transaction(service.tenant.id) as connection,
         ):
             connection.execute(text(statement))
         assert service.rows("notices") == before, statement

@@ -15,6 +15,7 @@ import pytest
 from playwright.sync_api import Page
 
 from consent_service import signing
+from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
 from consent_service.demo.seed import SITE_KEY, seed
 from consent_service.tenants.service import find_site, set_origins
@@ -117,7 +118,7 @@ def shop(
         origin = f"http://localhost:{server.server_port}"
         database = Database(url)
         seed(database, port)
-        set_origins(database, find_site(database, SITE_KEY), [origin])
+        set_origins(database, find_site(database, SITE_KEY), [origin], by=OPERATOR)
         database.close()
         with servers.service(url, keys, port=port, demo="1", workers="1"):
             yield Shop(origin, service)

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import insert, select
 
 from consent_service import clock
+from consent_service.access.actor import OPERATOR
 from consent_service.consents.models import CurrentStateRow, RecordRow
 from consent_service.signing import Keyring
 from consent_service.tenants.service import Site, create_tenant, link_keys, retire_link_key
@@ -21,7 +22,7 @@ OTHER = "site_other"
 @pytest.fixture(params=["another tenant", "the same tenant"])
 def other(service: Service, request: pytest.FixtureRequest) -> Site:
     """Another site with a visitor of its own: of another tenant, or of the same."""
-    hostile = create_tenant(service.built.database, "hostile", "Hostile Ltd")
+    hostile = create_tenant(service.built.database, "hostile", "Hostile Ltd", by=OPERATOR)
     tenant = hostile if request.param == "another tenant" else service.tenant
     site = service.add_site(OTHER, tenant)
     service.choose(site_key=OTHER)
@@ -137,7 +138,7 @@ def test_ones_own_keys_are_retired_and_listed_alone(
 ) -> None:
     key = service.add_link_key(other)
     database, keys = service.built.database, service.use(Keyring)
-    retire_link_key(database, other, key.number)
+    retire_link_key(database, other, key.number, by=OPERATOR)
     assert [found.retired_at is None for found in link_keys(database, keys, other)] == [False]
     assert [found.retired_at is None for found in link_keys(database, keys, service.site)] == [True]
     assert service.link(token=victim["token"]).status_code == 200

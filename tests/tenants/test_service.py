@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from consent_service.db import Database
+from consent_service.access.actor import OPERATOR
+from consent_service.db import Database, Scope
 from consent_service.errors import NotFound, Unavailable, UnknownSite, ValidationFailed
 from consent_service.tenants.service import (
     SiteDirectory,
@@ -52,7 +53,7 @@ def problems(call: Callable[..., object], *args: Any, **options: Any) -> dict[st
 
 
 def test_a_tenant_is_found_by_its_slug(database: Database) -> None:
-    made = create_tenant(database, "momo-pulse", "Momo Pulse")
+    made = create_tenant(database, "momo-pulse", "Momo Pulse", by=OPERATOR)
     assert find_tenant(database, "momo-pulse") == made
 
 
@@ -79,7 +80,7 @@ def test_a_name_has_a_length(service: Service) -> None:
 
 def test_site_keys_are_random_and_cannot_be_guessed(service: Service) -> None:
     keys = {
-        create_site(service.built.database, service.tenant, "App", [ORIGIN]).site_key
+        create_site(service.built.database, service.tenant, "App", [ORIGIN], by=OPERATOR).site_key
         for _ in range(3)
     }
     assert len(keys) == 3
@@ -95,6 +96,7 @@ def test_a_site_is_found_as_it_was_made(service: Service) -> None:
         [ORIGIN, "http://localhost:8000", "https://[2001:db8::1]:8443"],
         cookie_domain="example.com",
         regime_overrides={"GB": "opt_out"},
+        by=OPERATOR,
     )
     assert vars(find_site(database, made.site_key)) == vars(made)
 
@@ -108,8 +110,8 @@ def test_an_origin_is_written_as_browsers_do(service: Service) -> None:
     database = service.built.database
     for wrong in NO_ORIGINS:
         for call in (
-            lambda origins: create_site(database, service.tenant, "App", origins),
-            lambda origins: set_origins(database, service.site, origins),
+            lambda origins: create_site(database, service.tenant, "App", origins, by=OPERATOR),
+            lambda origins: set_origins(database, service.site, origins, by=OPERATOR),
         ):
             assert set(problems(call, [ORIGIN, wrong])) == {"allowed_origins"}, wrong
             assert set(problems(call, [])) == {"allowed_origins"}
@@ -133,7 +135,7 @@ def test_a_site_key_fits_into_tokens_and_cookies(service: Service) -> None:
 
 
 def test_a_site_key_is_taken_once(service: Service) -> None:
-    other = create_tenant(service.built.database, "other", "Other")
+    other = create_tenant(service.built.database, "other", "Other", by=OPERATOR)
     found = problems(create_site, service.built.database, other, "A", [ORIGIN], site_key=SITE_KEY)
     assert set(found) == {"site_key"}
 
@@ -143,14 +145,14 @@ def test_a_process_hears_of_new_and_changed_sites(service: Service) -> None:
     directory = SiteDirectory()
     with pytest.raises(Unavailable):
         directory.find(SITE_KEY)
-    with database.reading() as connection:
+    with database.reading(Scope.DIRECTORY) as connection:
         directory.refresh(connection)
     before = directory.find(SITE_KEY)
     with pytest.raises(UnknownSite):
         directory.find("site_later")
     service.add_site("site_later")
-    set_origins(database, service.site, ["https://new.example.com"])
-    with database.reading() as connection:
+    set_origins(database, service.site, ["https://new.example.com"], by=OPERATOR)
+    with database.reading(Scope.DIRECTORY) as connection:
         directory.refresh(connection)
     assert directory.find("site_later").allowed_origins == {ORIGIN}
     assert directory.find(SITE_KEY).allowed_origins == {"https://new.example.com"}

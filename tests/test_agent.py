@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent_service.consents.agent import browser_family, device_class
+from consent_service.agent import browser_family, device_class
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 

@@ -1,0 +1,1 @@
+"""Pages for those who run consent: over the same services and permissions as the API."""
