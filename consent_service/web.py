@@ -133,6 +133,13 @@ class ErrorOut(Schema):
     error = fields.Nested(_ErrorDetail, required=True)
 
 
+class StaleOut(ErrorOut):
+    """What was edited has been changed by somebody else; both versions, so that nothing is lost."""
+
+    current = fields.Dict(required=True, metadata={"description": "As it is now."})
+    sent = fields.Dict(required=True, metadata={"description": "As the call would have had it."})
+
+
 class Api(flask_smorest.Api):  # type: ignore[misc]
     """The OpenAPI document, and nothing of the library's own error rendering."""
 

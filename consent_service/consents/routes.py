@@ -29,6 +29,7 @@ from consent_service.consents.service import Consents
 from consent_service.consents.tokens import Claims
 from consent_service.errors import NoticeChanged
 from consent_service.limits import limit
+from consent_service.notices.schemas import BannerOut
 from consent_service.notices.service import NoticeDirectory, shown_to
 from consent_service.regions.service import Regions
 from consent_service.signing import Keyring
@@ -76,6 +77,12 @@ class ReceiptQuery(Schema):
     proof = fields.String(load_default="", metadata={"description": "As the link has it."})
 
 
+class NoticeChangedOut(ErrorOut):
+    """The decision was made on a notice that is no longer in force; the new one comes along."""
+
+    banner = fields.Nested(BannerOut, required=True)
+
+
 def presented_token(site: Site) -> str | None:
     """Return the token that came with the request: the header's, else the cookie's."""
     return tokens.presented_token(request.environ, site.cookie_name)
@@ -107,7 +114,7 @@ class Decisions(MethodView):
     @visitors.arguments(DecisionIn)
     @visitors.response(201, RecordedOut)
     @visitors.alt_response(403, schema=ErrorOut, description="A page of another origin asks.")
-    @visitors.alt_response(409, schema=ErrorOut, description="The notice has changed.")
+    @visitors.alt_response(409, schema=NoticeChangedOut, description="The notice has changed.")
     @visitors.alt_response(429, schema=ErrorOut, description="Too many requests.")
     @visitors.alt_response(503, schema=ErrorOut, description="It cannot be stored now.")
     def post(self, headers: dict[str, str | None], decision: Decision, site_key: str) -> Response:

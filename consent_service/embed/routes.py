@@ -17,6 +17,7 @@ from consent_service.embed.service import (
 from consent_service.errors import NotFound
 from consent_service.limits import limit
 from consent_service.notices.configuration import Notice, best_language
+from consent_service.notices.schemas import BannerOut
 from consent_service.notices.service import NoticeDirectory, shown_to
 from consent_service.regions.rules import UNKNOWN
 from consent_service.regions.service import Regions
@@ -56,29 +57,6 @@ class LanguageQuery(Schema):
 
 class BannerQuery(LanguageQuery, SignalQuery):
     """What the configuration depends on that only the page knows."""
-
-
-class BannerOut(Schema):
-    """The widget's configuration: one notice, in one language, for one region."""
-
-    site = fields.String()
-    notice_version = fields.Integer()
-    notice_hash = fields.String()
-    material_version = fields.Integer()
-    policy = fields.Dict()
-    regime = fields.String()
-    language = fields.String()
-    direction = fields.String()
-    languages = fields.List(fields.Dict())
-    purposes = fields.Dict()
-    texts = fields.Dict()
-    gpc = fields.Dict()
-    remember_days = fields.Integer()
-    reask_days = fields.Integer()
-    controller = fields.Dict()
-    dpo = fields.Dict()
-    theme = fields.Dict()
-    cookie = fields.String()
 
 
 @widget.route("/<string:site_key>.js")

@@ -208,3 +208,26 @@ def _texts_of(notice: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
                 found.append((f"{where} (duration)", cookie["duration"]))
                 found.append((f"{where} (description)", cookie["description"]))
     return found
+
+
+class BannerOut(Schema):
+    """The widget's configuration: one notice, in one language, for one region."""
+
+    site = fields.String()
+    notice_version = fields.Integer()
+    notice_hash = fields.String()
+    material_version = fields.Integer()
+    policy = fields.Dict()
+    regime = fields.String()
+    language = fields.String()
+    direction = fields.String()
+    languages = fields.List(fields.Dict())
+    purposes = fields.Dict()
+    texts = fields.Dict()
+    gpc = fields.Dict()
+    remember_days = fields.Integer()
+    reask_days = fields.Integer()
+    controller = fields.Dict()
+    dpo = fields.Dict()
+    theme = fields.Dict()
+    cookie = fields.String()
