@@ -27,6 +27,7 @@ from consent_service.embed.service import (
     site_independent_script,
 )
 from consent_service.errors import OperatorError, ServiceError, Unavailable
+from consent_service.key_file import KEY_KINDS
 from consent_service.notices.service import publish_notice
 from consent_service.regions.rules import REGIMES
 from consent_service.regions.service import Regions, newest_rules
@@ -401,7 +402,7 @@ def key() -> None:
 
 
 @key.command()
-@click.argument("kind", type=click.Choice([*signing.KEY_KINDS, "all"]), default="all")
+@click.argument("kind", type=click.Choice([*KEY_KINDS, "all"]), default="all")
 def rotate(kind: str) -> None:
     """Add a new key for records, for tokens, or for both.
 
@@ -410,7 +411,7 @@ def rotate(kind: str) -> None:
     nodes, copy the file to all of them within that minute.
     """
     settings = config.load()
-    for each in signing.KEY_KINDS if kind == "all" else (kind,):
+    for each in KEY_KINDS if kind == "all" else (kind,):
         made = signing.rotate(settings.keys_file, each)  # type: ignore[arg-type]
         click.echo(f"New {each} key {made.id}, signs from {made.active_from:%H:%M:%S} UTC.")
 

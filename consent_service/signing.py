@@ -1,10 +1,6 @@
 """Keys: Ed25519 for records, HMAC-SHA256 (itsdangerous) for tokens; lists, oldest to newest.
 
-The key file is JSON, readable by its owner alone::
-
-    {"record": [{"id": ..., "secret": ..., "active_from": ...}], "token": [...]}
-
-A new key is *verified* from the moment it is in the file and *signs* only from its
+A new key is *verified* from the moment it is in the key file and *signs* only from its
 ``active_from``. Every process re-reads a changed file within a second, so by the time the first
 token is signed with a new key, everybody knows it: rotation logs nobody out.
 """
@@ -13,46 +9,29 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
-import os
 import secrets
 import threading
 from binascii import b2a_base64
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import orjson
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from itsdangerous import Signer
-from itsdangerous.encoding import base64_decode, base64_encode, want_bytes
+from itsdangerous.encoding import base64_encode, want_bytes
 from joserfc.jwk import OKPKey
 
-from consent_service import clock
-from consent_service.errors import OperatorError
-
-KeyKind = Literal["record", "token"]
-KEY_KINDS: tuple[KeyKind, ...] = ("record", "token")
+from consent_service import clock, key_file
+from consent_service.key_file import KEY_KINDS, SECRET_BYTES, Key, KeyKind
 
 #: The first key of a list signs at once; a later one when every process has surely read it.
 ROTATION_DELAY = timedelta(seconds=60)
 
-SECRET_BYTES = 32
-
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
-
-
-@dataclass(frozen=True)
-class Key:
-    """One secret: an Ed25519 seed or an HMAC key of 32 bytes."""
-
-    id: str
-    secret: bytes
-    active_from: datetime
 
 
 @dataclass(frozen=True)
@@ -108,9 +87,9 @@ class Keyring:
         :raises OperatorError: when it is missing or not right; the keys stay as they were
         """
         with self._lock:
-            stamp = _stamp(self._path)
+            stamp = key_file.stamp(self._path)
             if stamp != self._stamp:
-                self._keys = _read(self._path)
+                self._keys = key_file.read(self._path)
                 self._stamp = stamp
             order = [_signing_order(self._keys[kind]) for kind in KEY_KINDS]
             if order == self._order:
@@ -178,7 +157,9 @@ def rotate(path: Path, kind: KeyKind) -> Key:
 
     :raises OperatorError: when the file is there and not right, or cannot be written
     """
-    keys = _read(path, complete=False) if path.exists() else {name: [] for name in KEY_KINDS}
+    keys = (
+        key_file.read(path, complete=False) if path.exists() else {name: [] for name in KEY_KINDS}
+    )
     secret = secrets.token_bytes(SECRET_BYTES)
     key = Key(
         id=_thumbprint(secret) if kind == "record" else secrets.token_hex(4),
@@ -186,7 +167,7 @@ def rotate(path: Path, kind: KeyKind) -> Key:
         active_from=clock.now() + (ROTATION_DELAY if keys[kind] else timedelta()),
     )
     keys[kind].append(key)
-    _write(path, keys)
+    key_file.write(path, keys)
     return key
 
 
@@ -196,7 +177,7 @@ def ensure_keys(path: Path) -> None:
     :raises OperatorError: when the file is there and not right
     """
     for kind in KEY_KINDS:
-        if not path.exists() or not _read(path, complete=False)[kind]:
+        if not path.exists() or not key_file.read(path, complete=False)[kind]:
             rotate(path, kind)
 
 
@@ -241,78 +222,3 @@ def _public_jwk(key: Key) -> dict[str, Any]:
         "alg": "Ed25519",
         "use": "sig",
     }
-
-
-def _stamp(path: Path) -> tuple[int, int, int]:
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise OperatorError(
-            f"The key file {path} cannot be read ({error.strerror}). "
-            "Make it with: consent-service key rotate"
-        ) from error
-    return status.st_ino, status.st_mtime_ns, status.st_size
-
-
-def _read(path: Path, *, complete: bool = True) -> dict[KeyKind, list[Key]]:
-    try:
-        document = json.loads(path.read_bytes())
-        keys = {
-            kind: [
-                Key(
-                    id=entry["id"],
-                    secret=_secret(entry["secret"]),
-                    active_from=clock.from_rfc3339(entry["active_from"]),
-                )
-                for entry in document[kind]
-            ]
-            for kind in KEY_KINDS
-        }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        # The error's own text could quote a secret.
-        raise OperatorError(
-            f"The key file {path} is not right ({type(error).__name__}). "
-            "Put back a copy of it; a lost key cannot be made again."
-        ) from None
-    missing = [kind for kind in KEY_KINDS if complete and not keys[kind]]
-    if missing:
-        raise OperatorError(
-            f"The key file {path} holds no {missing[0]} key. "
-            f"Make one with: consent-service key rotate {missing[0]}"
-        )
-    return keys
-
-
-def _secret(text: str) -> bytes:
-    secret = base64_decode(text)
-    if len(secret) != SECRET_BYTES:
-        raise ValueError
-    return secret
-
-
-def _write(path: Path, keys: dict[KeyKind, list[Key]]) -> None:
-    """Replace the file in one step, so that a reader sees the old keys or the new, never half."""
-    document = {
-        kind: [
-            {
-                "id": key.id,
-                "secret": base64_encode(key.secret).decode(),
-                "active_from": clock.rfc3339(key.active_from),
-            }
-            for key in entries
-        ]
-        for kind, entries in keys.items()
-    }
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump(document, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
-        raise OperatorError(f"The key file {path} cannot be written ({error.strerror}).") from error

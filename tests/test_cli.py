@@ -19,9 +19,10 @@ import pytest
 from click.testing import CliRunner, Result
 from sqlalchemy import create_engine, func, select, table
 
-from consent_service import __version__, config, db, signing
+from consent_service import __version__, config, db
 from consent_service.app import build
 from consent_service.cli import main
+from consent_service.key_file import KEY_KINDS
 from consent_service.tenants.service import find_site
 from tests import servers
 from tests.builders import ORIGIN, make_notice
@@ -291,7 +292,7 @@ def test_keys_are_rotated_together_or_apart(run: Run, tmp_path: Path) -> None:
     for kind in ([], ["record"], ["token"], ["all"]):
         done(run("key", "rotate", *kind))
         found = json.loads((tmp_path / "var/keys.json").read_bytes())
-        counts.append(tuple(len(found[name]) for name in signing.KEY_KINDS))
+        counts.append(tuple(len(found[name]) for name in KEY_KINDS))
     assert counts == [(1, 1), (2, 1), (2, 2), (3, 3)]
 
 

@@ -18,6 +18,7 @@ from werkzeug.test import Client
 from consent_service import signing
 from consent_service.consents import tokens
 from consent_service.consents.tokens import Claims
+from consent_service.key_file import Key
 from consent_service.signing import Keyring
 from consent_service.wiring import use
 from tests.builders import Service, make_service
@@ -208,7 +209,7 @@ def test_a_key_that_is_retired_while_it_is_taken_up_is_retired(
     keys.refresh()
     in_order = signing._signing_order  # noqa: SLF001 - where the other thread comes in between
 
-    def refresh_in_between(listed: list[signing.Key]) -> list[signing.Key]:
+    def refresh_in_between(listed: list[Key]) -> list[Key]:
         monkeypatch.undo()
         ordered = in_order(listed)
         retire_the_oldest_key(keys_file)

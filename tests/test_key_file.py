@@ -1,0 +1,94 @@
+"""The key file: readable by its owner alone, never half-written, refused when it is not right."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consent_service.errors import OperatorError
+from consent_service.key_file import KEY_KINDS, KeyKind
+from consent_service.signing import Keyring, ensure_keys, rotate
+from tests.test_signing import change, keys_in
+
+
+def test_making_keys_again_changes_nothing(keys_file: Path) -> None:
+    before = keys_file.read_bytes()
+    ensure_keys(keys_file)
+    assert keys_file.read_bytes() == before
+
+
+def test_only_the_owner_reads_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "keys.json"
+    previous = os.umask(0)
+    try:
+        ensure_keys(path)
+        assert path.stat().st_mode & 0o777 == 0o600
+        path.chmod(0o644)
+        rotate(path, "token")
+    finally:
+        os.umask(previous)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert [entry.name for entry in path.parent.iterdir()] == ["keys.json"]
+
+
+def test_a_file_that_cannot_be_replaced_stays_as_it_was(
+    keys_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys_file.read_bytes()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OperatorError, match=r"cannot be written \(No space left on device\)"):
+        rotate(keys_file, "record")
+    assert keys_file.read_bytes() == before
+    assert [entry.name for entry in keys_file.parent.iterdir()] == ["keys.json"]
+
+
+def test_a_folder_that_nobody_may_write_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OperatorError, match="cannot be written"):
+        rotate(tmp_path / "file" / "keys.json", "record")
+
+
+def test_a_missing_file_says_how_to_make_it(tmp_path: Path) -> None:
+    with pytest.raises(OperatorError, match="Make it with: consent-service key rotate"):
+        Keyring(tmp_path / "keys.json")
+
+
+@pytest.mark.parametrize("kind", KEY_KINDS)
+def test_a_file_that_lacks_a_kind_says_how_to_make_it(keys_file: Path, kind: KeyKind) -> None:
+    change(keys_file, lambda document: document[kind].clear())
+    with pytest.raises(OperatorError, match=f"consent-service key rotate {kind}"):
+        Keyring(keys_file)
+    rotate(keys_file, kind)
+    Keyring(keys_file)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda document: document["token"][0].update(secret="c2hvcnQ"),
+        lambda document: document["token"][0].update(secret="?"),
+        lambda document: document["token"][0].update(secret=7),
+        lambda document: document["token"][0].pop("id"),
+        lambda document: document["record"][0].update(active_from="2026-01-01T00:00:00"),
+        lambda document: document["record"][0].update(active_from="tomorrow"),
+        lambda document: document.pop("record"),
+        lambda document: document.update(record="x"),
+    ],
+)
+def test_a_broken_file_is_refused_without_quoting_a_secret(
+    keys_file: Path, how: Callable[[Any], object]
+) -> None:
+    secrets = [key["secret"] for keys in keys_in(keys_file).values() for key in keys]
+    change(keys_file, how)
+    for call in (Keyring, lambda path: rotate(path, "token")):
+        with pytest.raises(OperatorError, match=r"is not right|holds no token key") as caught:
+            call(keys_file)
+        assert not [secret for secret in secrets if secret in str(caught.value)]
