@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from itsdangerous import BadData
 from itsdangerous.encoding import base64_decode, base64_encode
 
 from consent_service import clock
@@ -60,7 +61,7 @@ def read(path: Path, *, complete: bool = True) -> Keys:
     try:
         document = json.loads(path.read_bytes())
         keys = {kind: _keys(document[kind]) for kind in KEY_KINDS}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, BadData, ValueError, KeyError, TypeError) as error:
         # The error's own text could quote a secret.
         raise OperatorError(
             f"The key file {path} is not right ({type(error).__name__}). "

@@ -75,6 +75,7 @@ def test_a_file_that_lacks_a_kind_says_how_to_make_it(keys_file: Path, kind: Key
     [
         lambda document: document["token"][0].update(secret="c2hvcnQ"),
         lambda document: document["token"][0].update(secret="?"),
+        lambda document: document["token"][0].update(secret="A"),
         lambda document: document["token"][0].update(secret=7),
         lambda document: document["token"][0].pop("id"),
         lambda document: document["record"][0].update(active_from="2026-01-01T00:00:00"),
