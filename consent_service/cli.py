@@ -398,22 +398,22 @@ def notice_publish(file: Any, site_key: str) -> None:  # noqa: ANN401
 
 @main.group()
 def key() -> None:
-    """Manage the signing keys."""
+    """Manage the keys that sign and encrypt."""
 
 
 @key.command()
 @click.argument("kind", type=click.Choice([*KEY_KINDS, "all"]), default="all")
 def rotate(kind: str) -> None:
-    """Add a new key for records, for tokens, or for both.
+    """Add a new key for records, tokens or data, or one for each.
 
-    Old keys stay in the file, so that earlier records and tokens verify. A running service takes
-    the new key up by itself and signs with it after a minute; nobody is asked again. On several
-    nodes, copy the file to all of them within that minute.
+    Old keys stay in the file, so that earlier records and tokens verify and earlier data decrypts.
+    A running service takes the new key up by itself and uses it after a minute; nobody is asked
+    again. On several nodes, copy the file to all of them within that minute.
     """
     settings = config.load()
     for each in KEY_KINDS if kind == "all" else (kind,):
         made = signing.rotate(settings.keys_file, each)  # type: ignore[arg-type]
-        click.echo(f"New {each} key {made.id}, signs from {made.active_from:%H:%M:%S} UTC.")
+        click.echo(f"New {each} key {made.id}, in use from {made.active_from:%H:%M:%S} UTC.")
 
 
 @contextmanager

@@ -137,8 +137,8 @@ class Settings:
     keys_file: Path = _setting(
         Path("var/keys.json"),
         Path,
-        "The signing keys, made by `consent-service key rotate`. Readable by the service alone; "
-        "the same on every node.",
+        "The keys that sign and encrypt, made by `consent-service key rotate`. Readable by the "
+        "service alone; the same on every node.",
     )
     redis_url: str = _setting(
         "",

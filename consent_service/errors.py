@@ -275,3 +275,7 @@ class Unavailable(ServiceError):
 
 class OperatorError(Exception):
     """Something only the operator can mend; the command line prints it and stops with code 2."""
+
+
+class CannotDecrypt(OperatorError):
+    """A value that the database keeps encrypted cannot be opened: lost key, altered, or moved."""

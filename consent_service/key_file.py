@@ -1,6 +1,6 @@
 """The key file: JSON, readable by its owner alone, with a list of keys of each kind.
 
-``{"record": [{"id": ..., "secret": ..., "active_from": ...}], "token": [...]}``,
+``{"record": [{"id": ..., "secret": ..., "active_from": ...}], "token": [...], "data": [...]}``,
 oldest to newest. ``signing.py`` says what each kind is for.
 """
 
@@ -19,15 +19,15 @@ from consent_service import clock
 from consent_service.errors import OperatorError
 from consent_service.files import write_whole
 
-KeyKind = Literal["record", "token"]
-KEY_KINDS: tuple[KeyKind, ...] = ("record", "token")
+KeyKind = Literal["record", "token", "data"]
+KEY_KINDS: tuple[KeyKind, ...] = ("record", "token", "data")
 
 SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
 class Key:
-    """One secret of 32 bytes: an Ed25519 seed or an HMAC key."""
+    """One secret of 32 bytes: an Ed25519 seed, an HMAC key or an AES-256 key."""
 
     id: str
     secret: bytes
@@ -60,7 +60,9 @@ def read(path: Path, *, complete: bool = True) -> Keys:
     """
     try:
         document = json.loads(path.read_bytes())
-        keys = {kind: _keys(document[kind]) for kind in KEY_KINDS}
+        # Files from before there were data keys have no list of them.
+        lists = {"data": [], **document}
+        keys = {kind: _keys(lists[kind]) for kind in KEY_KINDS}
     except (OSError, BadData, ValueError, KeyError, TypeError) as error:
         # The error's own text could quote a secret.
         raise OperatorError(

@@ -1,8 +1,9 @@
-"""Keys: Ed25519 for records, HMAC-SHA256 (itsdangerous) for tokens; lists, oldest to newest.
+"""Keys: Ed25519 for records, HMAC-SHA256 (itsdangerous) for tokens, AES-256 for data.
 
-A new key is *verified* from the moment it is in the key file and *signs* only from its
-``active_from``. Every process re-reads a changed file within a second, so by the time the first
-token is signed with a new key, everybody knows it: rotation logs nobody out.
+Each kind is a list, oldest to newest. A new key *verifies* and *decrypts* from the moment it is in
+the key file, and *signs* and *encrypts* only from its ``active_from``. Every process re-reads a
+changed file within a second, so by the time the first token is signed with a new key, everybody
+knows it: rotation logs nobody out.
 """
 
 from __future__ import annotations
@@ -26,9 +27,10 @@ from itsdangerous.encoding import base64_encode, want_bytes
 from joserfc.jwk import OKPKey
 
 from consent_service import clock, key_file
+from consent_service.encryption import DataKeys
 from consent_service.key_file import KEY_KINDS, SECRET_BYTES, Key, KeyKind
 
-#: The first key of a list signs at once; a later one when every process has surely read it.
+#: The first key of a list is used at once; a later one when every process has surely read it.
 ROTATION_DELAY = timedelta(seconds=60)
 
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
@@ -102,6 +104,9 @@ class Keyring:
                 for key in self._keys["record"]
             }
             self._record_key = _signing_order(self._keys["record"])[-1]
+            self._data = DataKeys(
+                {key.id: key.secret for key in _signing_order(self._keys["data"])}
+            )
 
     def signer(self, salt: str) -> Signer:
         """Return the signer for one use; ``salt`` keeps uses apart."""
@@ -145,6 +150,27 @@ class Keyring:
             return False
         return True
 
+    @property
+    def data_key_id(self) -> str:
+        """The id of the data key that encrypts now; :meth:`encrypt` puts it first in a value."""
+        return self._data.newest_id
+
+    def encrypt(self, text: str, context: str) -> str:
+        """Encrypt a text that the database keeps, with the newest data key that is active.
+
+        :param context: the place that it is for, such as ``users.email <id>``: elsewhere it will
+            not decrypt
+        """
+        return self._data.encrypt(text, context)
+
+    def decrypt(self, sealed: str, context: str) -> str:
+        """Return the text that was encrypted for this place, with whichever key that was.
+
+        :raises CannotDecrypt: when the key is not in the file, or the value was altered or stands
+            in another place than the one it was encrypted for
+        """
+        return self._data.decrypt(sealed, context)
+
     def jwks(self) -> dict[str, Any]:
         """Return the public record keys as a JWK Set (RFC 7517, RFC 8037, RFC 9864)."""
         return {"keys": [_public_jwk(key) for key in self._keys["record"]]}
@@ -153,7 +179,7 @@ class Keyring:
 def rotate(path: Path, kind: KeyKind) -> Key:
     """Add a new key to the file, making the file if there is none; return the key.
 
-    The first key of its kind signs at once, a later one after :data:`ROTATION_DELAY`.
+    The first key of its kind signs or encrypts at once, a later one after :data:`ROTATION_DELAY`.
 
     :raises OperatorError: when the file is there and not right, or cannot be written
     """
@@ -197,7 +223,7 @@ def sha256(data: bytes) -> bytes:
 
 
 def _signing_order(keys: list[Key]) -> list[Key]:
-    """Put the key that signs now last, where itsdangerous looks for it."""
+    """Put the key that signs or encrypts now last, where itsdangerous looks for it."""
     now = clock.now()
     return sorted(keys, key=lambda key: (key.active_from <= now, key.active_from))
 

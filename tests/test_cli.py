@@ -81,7 +81,7 @@ def test_from_nothing_to_a_recorded_decision(
         "CONSENT_PUBLIC_URL": "https://consent.example.com",
     }
     said = done(run("key", "rotate", env=environ))
-    assert re.search(r"New record key \S+, signs from \d\d:\d\d:\d\d UTC", said)
+    assert re.search(r"New record key \S+, in use from \d\d:\d\d:\d\d UTC", said)
     assert "New token key" in said
     assert "revision" in done(run("db", "upgrade", env=environ))
     assert "site create momo-pulse" in done(
@@ -289,11 +289,11 @@ def test_serving_without_keys_says_how_to_make_them(run: Run) -> None:
 
 def test_keys_are_rotated_together_or_apart(run: Run, tmp_path: Path) -> None:
     counts = []
-    for kind in ([], ["record"], ["token"], ["all"]):
+    for kind in ([], ["record"], ["token"], ["data"], ["all"]):
         done(run("key", "rotate", *kind))
         found = json.loads((tmp_path / "var/keys.json").read_bytes())
         counts.append(tuple(len(found[name]) for name in KEY_KINDS))
-    assert counts == [(1, 1), (2, 1), (2, 2), (3, 3)]
+    assert counts == [(1, 1, 1), (2, 1, 1), (2, 2, 1), (2, 2, 2), (3, 3, 3)]
 
 
 def test_link_keys_are_made_shown_once_and_retired(run: Run, site_key: str) -> None:

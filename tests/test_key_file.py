@@ -93,3 +93,20 @@ def test_a_broken_file_is_refused_without_quoting_a_secret(
         with pytest.raises(OperatorError, match=r"is not right|holds no token key") as caught:
             call(keys_file)
         assert not [secret for secret in secrets if secret in str(caught.value)]
+
+
+def test_a_file_from_before_there_were_data_keys_gets_one(keys_file: Path) -> None:
+    change(keys_file, lambda document: document.pop("data"))
+    before = keys_in(keys_file)
+    with pytest.raises(OperatorError, match=r"holds no data key\. Make one with: .* rotate data$"):
+        Keyring(keys_file)
+    ensure_keys(keys_file)
+    assert {**keys_in(keys_file), "data": []} == {**before, "data": []}
+    keys = Keyring(keys_file)
+    assert keys.decrypt(keys.encrypt("text", "place"), "place") == "text"
+
+
+def test_another_kind_can_be_rotated_before_there_is_a_data_key(keys_file: Path) -> None:
+    change(keys_file, lambda document: document.pop("data"))
+    rotate(keys_file, "token")
+    assert [len(keys_in(keys_file)[kind]) for kind in KEY_KINDS] == [1, 2, 0]

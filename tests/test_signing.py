@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,9 @@ from consent_service.key_file import KEY_KINDS
 from consent_service.signing import CompactSigner, Keyring, Signature, rotate
 
 Clock = Callable[[timedelta], None]
+
+EMAIL = "amina@example.com"
+PLACE = "users.email 019cb0f4-2a40-7c3e-9d5a-6f1f0e3b7c21"
 
 
 @pytest.fixture
@@ -142,7 +146,7 @@ def test_the_key_that_signs_is_the_newest_whose_time_has_come(keys_file: Path) -
 def test_public_keys_hold_nothing_secret(keys_file: Path) -> None:
     published = json.dumps(Keyring(keys_file).jwks())
     assert '"d"' not in published
-    for entry in [*keys_in(keys_file)["record"], *keys_in(keys_file)["token"]]:
+    for entry in chain.from_iterable(keys_in(keys_file).values()):
         assert entry["secret"] not in published
 
 
@@ -168,6 +172,59 @@ def test_a_process_keeps_its_keys_when_the_file_breaks(keys_file: Path) -> None:
     keys_file.write_bytes(whole)
     keys.refresh()
     assert keys.verify(b"message", signature)
+
+
+def test_a_value_names_its_key_and_does_not_show_its_text(keys_file: Path) -> None:
+    keys = Keyring(keys_file)
+    (entry,) = keys_in(keys_file)["data"]
+    encrypted = keys.encrypt(EMAIL, PLACE)
+    assert encrypted.partition(".")[0] == keys.data_key_id == entry["id"]
+    assert len(base64_decode(entry["secret"])) == 32
+    assert EMAIL.encode() not in base64_decode(encrypted.partition(".")[2])
+
+
+def test_a_new_key_encrypts_when_every_process_knows_it(keys_file: Path, move: Clock) -> None:
+    process, other = Keyring(keys_file), Keyring(keys_file)
+    old = process.encrypt(EMAIL, PLACE)
+    made = rotate(keys_file, "data")
+    process.refresh()
+    # The other process has not read the file yet, and must still understand this one.
+    assert other.decrypt(process.encrypt(EMAIL, PLACE), PLACE) == EMAIL
+    other.refresh()
+    move(signing.ROTATION_DELAY - timedelta(seconds=1))
+    process.refresh()
+    assert process.data_key_id == old.partition(".")[0]
+    move(signing.ROTATION_DELAY + timedelta(seconds=1))
+    process.refresh()
+    new = process.encrypt(EMAIL, PLACE)
+    assert new.partition(".")[0] == process.data_key_id == made.id
+    for keys in (process, other, Keyring(keys_file)):
+        assert keys.decrypt(old, PLACE) == keys.decrypt(new, PLACE) == EMAIL
+
+
+def test_rotating_the_other_kinds_leaves_the_data_key_alone(keys_file: Path, move: Clock) -> None:
+    encrypting = Keyring(keys_file).data_key_id
+    rotate(keys_file, "record")
+    rotate(keys_file, "token")
+    move(signing.ROTATION_DELAY + timedelta(seconds=1))
+    assert Keyring(keys_file).data_key_id == encrypting
+
+
+def test_a_value_whose_key_is_gone_says_which_to_put_back(keys_file: Path) -> None:
+    keys = Keyring(keys_file)
+    lost, whole = keys.encrypt(EMAIL, PLACE), keys_file.read_bytes()
+    rotate(keys_file, "data")
+    change(keys_file, lambda document: document["data"].pop(0))
+    keys.refresh()
+    with pytest.raises(OperatorError) as caught:
+        keys.decrypt(lost, PLACE)
+    assert f"lacks its data key, {lost.partition('.')[0]}. Put that key back" in str(caught.value)
+    assert PLACE in str(caught.value)
+    assert not [key for key in keys_in(keys_file)["data"] if key["secret"] in str(caught.value)]
+    assert keys.decrypt(keys.encrypt(EMAIL, PLACE), PLACE) == EMAIL
+    keys_file.write_bytes(whole)
+    keys.refresh()
+    assert keys.decrypt(lost, PLACE) == EMAIL
 
 
 @given(st.lists(st.binary(min_size=1, max_size=64), min_size=1, max_size=3), st.text())
@@ -214,6 +271,6 @@ def test_the_canonical_form_is_that_of_rfc_8785(document: dict[str, Any]) -> Non
 
 def test_a_new_key_is_random(tmp_path: Path) -> None:
     made = [rotate(tmp_path / "keys.json", kind) for kind in KEY_KINDS * 2]
-    assert len({key.secret for key in made}) == len({key.id for key in made}) == 4
+    assert len({key.secret for key in made}) == len({key.id for key in made}) == 6
     assert all(len(key.secret) == 32 for key in made)
     assert all(isinstance(key.active_from, datetime) for key in made)

@@ -38,6 +38,7 @@ def keys(tmp_path: Path) -> Keyring:
     secrets = {
         "record": (vector("record")["public_key"]["kid"], vector("record")["private_key"]),
         "token": ("00000000", vector("token")["secret"]),
+        "data": ("00000000", vector("token")["secret"]),
     }
     path = tmp_path / "keys.json"
     path.write_text(

@@ -16,7 +16,7 @@ from consent_service import clock
 from consent_service.access.actor import OPERATOR
 from consent_service.consents import store, tokens
 from consent_service.errors import Unavailable
-from consent_service.signing import Keyring, canonical_json, rotate
+from consent_service.signing import Keyring, canonical_json, ensure_keys, rotate
 from consent_service.tenants.service import retire_link_key
 from tests.builders import (
     COUNTRY_HEADER,
@@ -672,8 +672,7 @@ def test_rotating_the_services_own_keys_changes_nothing_for_the_site(service: Se
 def test_a_key_whose_origin_is_lost_is_not_in_use(service: Service) -> None:
     user_token = make_user_token(service.link_key)
     service.settings.keys_file.unlink()
-    rotate(service.settings.keys_file, "record")
-    rotate(service.settings.keys_file, "token")
+    ensure_keys(service.settings.keys_file)
     service.use(Keyring).refresh()
     assert refusal(service, user_token) == "Link key 1 is not in use any more; sign with another."
 
