@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from limits import parse_many
 from sqlalchemy.engine import make_url
@@ -24,6 +25,18 @@ from consent_service.errors import OperatorError
 PREFIX = "CONSENT_"
 
 Network = IPv4Network | IPv6Network
+
+_LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*"
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_MAIL_ADDRESS = re.compile(rf"(?=[^@]{{1,64}}@){_ATOM}(?:\.{_ATOM})*@{_HOST}")
+_MAIL_URL = re.compile(
+    rf"smtps?://([^\s:@/?#]+:[^\s:@/?#]+@)?({_HOST}|\[[0-9A-Fa-f:.]+\])(:[0-9]{{1,5}})?/?"
+    r"|file:///[^\s?#]+"
+)
+
+#: What an SMTP path has room for (RFC 5321, section 4.5.3.1.3, less the angle brackets).
+_LONGEST_MAIL_ADDRESS = 254
 
 
 def _database_url(text: str) -> str:
@@ -85,6 +98,31 @@ def _existing_file(text: str) -> Path:
 def _base_url(text: str) -> str:
     if not re.fullmatch(r"https?://[^/?#\s]+", text):
         raise ValueError("must be like https://consent.example.com, without a path")
+    return text
+
+
+def _mail_url(text: str) -> str:
+    try:
+        right = _MAIL_URL.fullmatch(text) and urlsplit(text).port != 0
+    except ValueError:
+        # The error's own text could quote the password.
+        right = False
+    decoded = unquote(text)
+    if not (right and decoded.isascii() and decoded.isprintable()):
+        raise ValueError(
+            "must be like smtp://USER:PASSWORD@HOST:587, smtps://HOST or file:///FOLDER, in ASCII; "
+            "other signs than letters and digits in a password are written like %40"
+        )
+    return text
+
+
+def mail_address(text: str) -> str:
+    """Return the text if it is one e-mail address (RFC 5322, section 3.4.1, with a dot-atom).
+
+    :raises ValueError: when it is anything else
+    """
+    if len(text) > _LONGEST_MAIL_ADDRESS or not _MAIL_ADDRESS.fullmatch(text):
+        raise ValueError("must be one e-mail address like consent@example.com")
     return text
 
 
@@ -182,6 +220,20 @@ class Settings:
         "Seconds for which a visitor's token is believed without asking the database; then it is "
         "renewed quietly.",
     )
+    mail_url: str = _setting(
+        "",
+        _mail_url,
+        "How mail is sent: `smtp://USER:PASSWORD@HOST:587` (STARTTLS, where it is offered or a "
+        "password is given), `smtps://…` (TLS from the start), or `file:///FOLDER`, which keeps "
+        "each mail as a file. User, password and port may be left out. Without it no mail is sent.",
+        shown="(none)",
+    )
+    mail_from: str = _setting(
+        "",
+        mail_address,
+        "Address that mail comes from, e.g. `consent@example.com`. Needed with `CONSENT_MAIL_URL`.",
+        shown="(none)",
+    )
     limit_reads: str = _setting(
         "6000 per minute",
         _rate,
@@ -220,6 +272,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     }
     values: dict[str, Any] = {}
     problems = []
+    if variable("mail_url") in given and variable("mail_from") not in given:
+        problems.append(f"{variable('mail_from')} must be set where {variable('mail_url')} is")
     for row in fields(Settings):
         text = given.pop(variable(row.name), None)
         if text is None:

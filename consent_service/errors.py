@@ -273,6 +273,33 @@ class Unavailable(ServiceError):
         self.headers["Retry-After"] = str(self.retry_after)
 
 
+class MailFailed(ServiceError):
+    """A mail could not be handed over to the mail server."""
+
+    code = "mail_failed"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = (
+        "The mail could not be sent. Check the address, or try again after the seconds in "
+        "Retry-After."
+    )
+
+    #: Seconds; who is at the keyboard tries again by then, and a server has restarted.
+    retry_after = 30
+
+    def __init__(self) -> None:
+        """Say when to come back."""
+        super().__init__()
+        self.headers["Retry-After"] = str(self.retry_after)
+
+
+class MailNotConfigured(ServiceError):
+    """Mail is needed, and the settings name no way to send it."""
+
+    code = "mail_not_configured"
+    status = HTTPStatus.NOT_IMPLEMENTED
+    message = "This service sends no mail. Its operator can set CONSENT_MAIL_URL."
+
+
 class OperatorError(Exception):
     """Something only the operator can mend; the command line prints it and stops with code 2."""
 

@@ -35,6 +35,16 @@ GOOD = [
     ("public_url", "https://consent.example.com", "https://consent.example.com"),
     ("public_url", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
     ("token_seconds", "60", 60),
+    *(
+        ("mail_url", url, url)
+        for url in (
+            "smtp://127.0.0.1",
+            "smtp://user:p%40ss%2F@mail.example.com:587",
+            "smtps://[::1]:4650/",
+            "file:///var/consent/outbox",
+        )
+    ),
+    ("mail_from", "consent+no-reply@mail.example.com", "consent+no-reply@mail.example.com"),
     ("limit_reads", "100 per second;5000 per hour", "100 per second;5000 per hour"),
     ("limit_writes", "10/minute", "10/minute"),
     ("host", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - only read here
@@ -68,6 +78,30 @@ BAD = [
     ("token_seconds", "59"),
     ("token_seconds", "604801"),
     ("token_seconds", "1 day"),
+    ("mail_url", "mail.example.com"),
+    ("mail_url", "http://mail.example.com"),
+    ("mail_url", "smtp://"),
+    ("mail_url", "smtp://user@mail.example.com"),
+    ("mail_url", "smtp://user:s3cr3t/@mail.example.com"),
+    ("mail_url", "smtp://user:s3cr3t#@mail.example.com"),
+    ("mail_url", "smtp://user:s3cr3t@mail.example.com:0"),
+    ("mail_url", "smtp://user:s3cr3t@mail.example.com:65536"),
+    ("mail_url", "smtp://user:s3cr3t@[12]"),
+    ("mail_url", "smtp://user:s3cr3t@mail..example.com"),
+    ("mail_url", "smtp://user:s3cr3t%C3%A9@mail.example.com"),
+    ("mail_url", "smtp://user:s3cr3t%0A@mail.example.com"),
+    ("mail_url", "smtps://mail.example.com/path"),
+    ("mail_url", "file://outbox"),
+    ("mail_url", "file:///"),
+    ("mail_from", "consent"),
+    ("mail_from", "consent@"),
+    ("mail_from", "consent@example.com, else@example.com"),
+    ("mail_from", "Consent <consent@example.com>"),
+    ("mail_from", "consent@example..com"),
+    ("mail_from", "con..sent@example.com"),
+    ("mail_from", "consént@example.com"),
+    ("mail_from", f"{'c' * 65}@example.com"),
+    ("mail_from", f"consent@{'example.' * 31}com"),
     ("limit_reads", "many"),
     ("limit_writes", "10 per fortnight"),
     ("host", "localhost"),
@@ -85,13 +119,14 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "text", "value"), GOOD)
 def test_a_setting_is_read_from_its_variable(name: str, text: str, value: object) -> None:
-    assert getattr(load({variable(name): text}), name) == value
+    together = {"CONSENT_MAIL_FROM": "consent@example.com"}
+    assert getattr(load(together | {variable(name): text}), name) == value
 
 
 @pytest.mark.parametrize(("name", "text"), BAD)
 def test_a_setting_that_is_not_right_is_named_and_explained(name: str, text: str) -> None:
     with pytest.raises(OperatorError) as caught:
-        load({variable(name): text})
+        load({"CONSENT_MAIL_FROM": "consent@example.com", variable(name): text})
     heading, problem = str(caught.value).splitlines()
     assert heading == "The settings are not right:"
     assert problem.startswith(f"  {variable(name)} ")
@@ -112,6 +147,12 @@ def test_all_problems_are_reported_at_once() -> None:
         load(environ)
     named = [line.split()[0] for line in str(caught.value).splitlines()[1:]]
     assert named == sorted(environ)
+
+
+@pytest.mark.parametrize("url", ["smtp://mail.example.com", "file:///var/outbox", "nonsense"])
+def test_mail_needs_an_address_to_come_from(url: str) -> None:
+    with pytest.raises(OperatorError, match="CONSENT_MAIL_FROM must be set where CONSENT_MAIL_URL"):
+        load({"CONSENT_MAIL_URL": url, "CONSENT_MAIL_FROM": ""})
 
 
 @pytest.mark.parametrize("name", ["CONSENT_PROT", "CONSENT_", "CONSENT_DATABASE"])
