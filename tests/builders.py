@@ -155,6 +155,11 @@ class Service:
         environ["REMOTE_ADDR"] = self.address
         return self.built.wsgi(environ, start_response)
 
+    @property
+    def on_postgresql(self) -> bool:
+        """Whether it stands on PostgreSQL."""
+        return self.settings.database_url.startswith("postgresql")
+
     def use(self, kind: type[Part]) -> Part:
         """Return the part of the service that is of this type."""
         with self.built.flask.app_context():

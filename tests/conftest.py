@@ -3,95 +3,41 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 
 import hypothesis
-import psycopg
 import pytest
 from playwright.sync_api import Browser, Page
-from psycopg import sql
 from redis import Redis
-from sqlalchemy import URL, make_url
+from sqlalchemy import make_url
 
 from consent_service import db, signing
 from consent_service.demo.seed import seed
 from tests import servers
 from tests.builders import COUNTRY_HEADER, Service, make_service
+from tests.databases import PostgresDatabases, Urls, database_of
 
 # The same examples each time, however long one takes on a busy machine.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("tests")
 
 
-@dataclass(frozen=True)
-class Urls:
-    """One database, as the user whom the service connects as, and as the owner of the tables."""
-
-    served: URL
-    owner: URL
-
-    def upgrade(self) -> None:
-        """Make the tables."""
-        owner = self.owner.render_as_string(hide_password=False)
-        db.upgrade(owner, served_by=self.served.username)
-
-
-class PostgresDatabases:
-    """Makes and drops databases on one server."""
-
-    def __init__(self, url: URL) -> None:
-        """Connect as a user who may make databases, and make another who owns nothing."""
-        self._url = url
-        self._served_by = f"consent_test_{secrets.token_hex(6)}"
-        self._admin = psycopg.connect(
-            url.set(drivername="postgresql").render_as_string(hide_password=False), autocommit=True
-        )
-        password = sql.Literal(url.password) if url.password else sql.SQL("NULL")
-        self._admin.execute(
-            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
-                sql.Identifier(self._served_by), password
-            )
-        )
-
-    @contextmanager
-    def fresh(self, template: str = "template0") -> Iterator[Urls]:
-        """Give a database of its own, a copy of the template."""
-        name = f"consent_test_{secrets.token_hex(6)}"
-        self._admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-        try:
-            owner = self._url.set(database=name)
-            yield Urls(owner.set(username=self._served_by), owner)
-        finally:
-            self._admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-    def close(self) -> None:
-        """Forget the user and disconnect."""
-        self._admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(self._served_by)))
-        self._admin.close()
-
-
 @pytest.fixture(scope="session")
 def postgresql_databases() -> Iterator[PostgresDatabases]:
     """A PostgreSQL server: the one in TEST_POSTGRES_URL, or one of this process's own.
 
-    Its user is no superuser: those are above row-level security. It makes databases, and a user
-    who owns nothing in them, whom the services under test connect as.
+    Its user makes databases, and another user, who owns nothing in them, whom the services under
+    test connect as.
     """
     with ExitStack() as stack:
         named = os.environ.get("TEST_POSTGRES_URL")
         if named:
-            url = make_url(named).set(drivername="postgresql+psycopg")
+            databases = PostgresDatabases(make_url(named))
         else:
-            server = stack.enter_context(servers.Postgres())
-            with psycopg.connect(server.dsn) as admin:
-                admin.execute("CREATE ROLE consent LOGIN CREATEDB CREATEROLE")
-            url = server.url(user="consent")
-        databases = PostgresDatabases(url)
+            databases = PostgresDatabases.on(stack.enter_context(servers.Postgres()))
         stack.callback(databases.close)
         yield databases
 
@@ -101,7 +47,7 @@ def postgresql_template(postgresql_databases: PostgresDatabases) -> Iterator[str
     """The name of a migrated PostgreSQL database, to copy."""
     with postgresql_databases.fresh() as urls:
         urls.upgrade()
-        yield str(urls.owner.database)
+        yield database_of(urls)
 
 
 @pytest.fixture(scope="session")
@@ -113,12 +59,18 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def postgresql_url(
+def postgresql_urls(
     postgresql_databases: PostgresDatabases, postgresql_template: str
-) -> Iterator[str]:
+) -> Iterator[Urls]:
     """A migrated PostgreSQL database without rows."""
     with postgresql_databases.fresh(postgresql_template) as urls:
-        yield urls.served.render_as_string(hide_password=False)
+        yield urls
+
+
+@pytest.fixture
+def postgresql_url(postgresql_urls: Urls) -> str:
+    """The same, as the user whom the service connects as."""
+    return postgresql_urls.served
 
 
 @pytest.fixture
@@ -133,15 +85,33 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
+@pytest.fixture
+def owner_url(request: pytest.FixtureRequest, database_url: str) -> str:
+    """The database of ``database_url`` and ``service``, as the owner of its tables."""
+    if database_url.startswith("sqlite"):
+        return database_url
+    urls: Urls = request.getfixturevalue("postgresql_urls")
+    return urls.owner
+
+
+@pytest.fixture
+def owner(owner_url: str) -> Iterator[db.Database]:
+    """The same, to do as the operator what the service has no right to."""
+    database = db.Database(owner_url)
+    yield database
+    database.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def empty_database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A database without tables, of each kind in turn, as its owner."""
+def empty_urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Urls]:
+    """A database without tables, of each kind in turn."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/empty.db"
+        url = f"sqlite:///{tmp_path}/empty.db"
+        yield Urls(url, url)
         return
     databases: PostgresDatabases = request.getfixturevalue("postgresql_databases")
     with databases.fresh() as urls:
-        yield urls.owner.render_as_string(hide_password=False)
+        yield urls
 
 
 @pytest.fixture(scope="session")
@@ -195,8 +165,7 @@ def untouched(
         else:
             databases: PostgresDatabases = request.getfixturevalue("postgresql_databases")
             template = request.getfixturevalue("postgresql_template")
-            urls = stack.enter_context(databases.fresh(template))
-            address = urls.served.render_as_string(hide_password=False)
+            address = stack.enter_context(databases.fresh(template)).served
         made = make_service(address, folder)
         yield made
         made.built.database.close()

@@ -26,6 +26,7 @@ from consent_service.key_file import KEY_KINDS
 from consent_service.tenants.service import find_site
 from tests import servers
 from tests.builders import ORIGIN, make_notice
+from tests.databases import Urls
 
 Run = Callable[..., Result]
 
@@ -73,11 +74,10 @@ def site_of(output: str) -> str:
     return found[1]
 
 
-def test_from_nothing_to_a_recorded_decision(
-    run: Run, empty_database_url: str, tmp_path: Path
-) -> None:
+def test_from_nothing_to_a_recorded_decision(run: Run, empty_urls: Urls, tmp_path: Path) -> None:
     environ = {
-        "CONSENT_DATABASE_URL": empty_database_url,
+        "CONSENT_DATABASE_URL": empty_urls.served,
+        "CONSENT_OWNER_DATABASE_URL": empty_urls.owner,
         "CONSENT_PUBLIC_URL": "https://consent.example.com",
     }
     said = done(run("key", "rotate", env=environ))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
 from threading import Barrier
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -17,9 +18,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from consent_service import clock
-from consent_service.db import Database, UtcDateTime, database_ms, downgrade, upgrade
+from consent_service.db import Database, Scope, UtcDateTime, database_ms, downgrade
 from consent_service.errors import OperatorError, Unavailable
 from consent_service.tenants.models import SiteRow, TenantRow
+from tests.databases import Urls
 
 SECRET = "s3cr3t"
 
@@ -31,74 +33,96 @@ def database(database_url: str) -> Iterator[Database]:
     made.close()
 
 
-def a_tenant(slug: str, at: datetime | None = None) -> dict[str, object]:
-    return {"id": clock.new_id(), "slug": slug, "name": slug, "created_at": at or clock.now()}
+@pytest.fixture
+def tenant_id(database: Database) -> UUID:
+    """A tenant without anything."""
+    made = clock.new_id()
+    with database.transaction(made) as connection:
+        connection.execute(insert(TenantRow), a_tenant(made, "one"))
+    return made
 
 
-def tenants(database: Database) -> int:
-    with database.reading() as connection:
-        return connection.execute(select(func.count()).select_from(TenantRow)).scalar_one()
+def a_tenant(tenant_id: UUID, slug: str) -> dict[str, object]:
+    return {"id": tenant_id, "slug": slug, "name": slug, "created_at": clock.now()}
 
 
-def test_what_a_transaction_wrote_is_there_when_it_ended(database: Database) -> None:
-    with database.transaction() as connection:
-        connection.execute(insert(TenantRow), [a_tenant("one"), a_tenant("two")])
-    assert tenants(database) == 2
+def a_site(tenant_id: UUID, key: str, at: datetime | None = None) -> dict[str, object]:
+    return {
+        "id": clock.new_id(),
+        "tenant_id": tenant_id,
+        "site_key": key,
+        "name": key,
+        "allowed_origins": [],
+        "regime_overrides": {},
+        "created_at": at or clock.now(),
+        "changed_ms": 0,
+    }
 
 
-def test_of_a_transaction_that_failed_nothing_is_there(database: Database) -> None:
-    def write(*slugs: str) -> None:
-        with database.transaction() as connection:
-            for slug in slugs:
-                connection.execute(insert(TenantRow), a_tenant(slug))
+def sites(database: Database) -> int:
+    with database.reading(Scope.DIRECTORY) as connection:
+        return connection.execute(select(func.count()).select_from(SiteRow)).scalar_one()
+
+
+def test_what_a_transaction_wrote_is_there_when_it_ended(
+    database: Database, tenant_id: UUID
+) -> None:
+    with database.transaction(tenant_id) as connection:
+        connection.execute(
+            insert(SiteRow), [a_site(tenant_id, "site_1"), a_site(tenant_id, "site_2")]
+        )
+    assert sites(database) == 2
+
+
+def test_of_a_transaction_that_failed_nothing_is_there(database: Database, tenant_id: UUID) -> None:
+    def write(*keys: str) -> None:
+        with database.transaction(tenant_id) as connection:
+            for key in keys:
+                connection.execute(insert(SiteRow), a_site(tenant_id, key))
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
-        write("one", "two")
+        write("site_1", "site_2")
     with pytest.raises(IntegrityError):
-        write("one", "one")
-    assert tenants(database) == 0
+        write("site_1", "site_1")
+    assert sites(database) == 0
 
 
 def test_rows_of_one_tenant_only_name_tenants_that_are_there(database: Database) -> None:
-    site = {
-        "id": clock.new_id(),
-        "tenant_id": clock.new_id(),
-        "site_key": "site_x",
-        "name": "x",
-        "allowed_origins": [],
-        "regime_overrides": {},
-        "created_at": clock.now(),
-        "changed_ms": 0,
-    }
-    with pytest.raises(IntegrityError), database.transaction() as connection:
-        connection.execute(insert(SiteRow), site)
+    nobody = clock.new_id()
+    with pytest.raises(IntegrityError), database.transaction(nobody) as connection:
+        connection.execute(insert(SiteRow), a_site(nobody, "site_x"))
 
 
-def test_writers_at_the_same_moment_wait_for_each_other(database: Database) -> None:
+def test_writers_at_the_same_moment_wait_for_each_other(
+    database: Database, tenant_id: UUID
+) -> None:
     writers = 8
     together = Barrier(writers)
 
     def write(number: int) -> None:
         together.wait()
-        with database.transaction() as connection:
-            count = connection.execute(select(func.count()).select_from(TenantRow)).scalar_one()
-            connection.execute(insert(TenantRow), a_tenant(f"tenant-{number}-{count}"))
+        with database.transaction(tenant_id) as connection:
+            count = connection.execute(select(func.count()).select_from(SiteRow)).scalar_one()
+            connection.execute(insert(SiteRow), a_site(tenant_id, f"site_{number}_{count}"))
 
     with ThreadPoolExecutor(writers) as pool:
         list(pool.map(write, range(writers)))
-    assert tenants(database) == writers
+    assert sites(database) == writers
 
 
 def test_a_database_that_cannot_be_reached_is_unavailable() -> None:
     database = Database("postgresql+psycopg://nobody@127.0.0.1:1/nothing")
-    with pytest.raises(Unavailable), database.reading():
+    with pytest.raises(Unavailable), database.reading(Scope.NONE):
         pass
     database.close()
 
 
 def test_an_error_does_not_quote_what_was_written(database: Database) -> None:
-    with pytest.raises((Unavailable, DBAPIError)) as caught, database.reading() as connection:
+    with (
+        pytest.raises((Unavailable, DBAPIError)) as caught,
+        database.reading(Scope.NONE) as connection,
+    ):
         connection.execute(text("SELECT * FROM nowhere WHERE a = :a"), {"a": SECRET})
     said = "".join(traceback.format_exception(caught.value))
     assert "nowhere" in said
@@ -106,12 +130,14 @@ def test_an_error_does_not_quote_what_was_written(database: Database) -> None:
 
 
 @pytest.mark.parametrize("hours", [-11, 0, 3, 14])
-def test_a_moment_comes_back_in_utc_whatever_its_zone(database: Database, hours: int) -> None:
+def test_a_moment_comes_back_in_utc_whatever_its_zone(
+    database: Database, tenant_id: UUID, hours: int
+) -> None:
     at = datetime(2026, 3, 1, 9, 30, 0, 123000, timezone(timedelta(hours=hours)))
-    with database.transaction() as connection:
-        connection.execute(insert(TenantRow), a_tenant("one", at))
-    with database.reading() as connection:
-        found = connection.execute(select(TenantRow.created_at)).scalar_one()
+    with database.transaction(tenant_id) as connection:
+        connection.execute(insert(SiteRow), a_site(tenant_id, "site_1", at))
+    with database.reading(tenant_id) as connection:
+        found = connection.execute(select(SiteRow.created_at)).scalar_one()
     assert found == at
     assert found.tzinfo is UTC
 
@@ -126,33 +152,36 @@ def test_a_moment_is_the_same_after_both_ways(moment: datetime | None) -> None:
 
 def test_the_databases_clock_counts_milliseconds_since_1970(database: Database) -> None:
     before = int(time.time() * 1000)
-    with database.reading() as connection:
+    with database.reading(Scope.NONE) as connection:
         found = connection.execute(select(database_ms())).scalar_one()
     # Both read the same clock; SQLite rounds.
     assert before - 1 <= found <= int(time.time() * 1000) + 1
 
 
-def test_a_service_does_not_run_on_the_tables_of_another_version(empty_database_url: str) -> None:
-    database = Database(empty_database_url)
+def test_a_service_does_not_run_on_the_tables_of_another_version(empty_urls: Urls) -> None:
+    database, owner = Database(empty_urls.served), Database(empty_urls.owner)
     assert database.revision() is None
     with pytest.raises(OperatorError, match="consent-service db upgrade"):
         database.check_migrated()
-    upgrade(empty_database_url)
+    empty_urls.upgrade()
     database.check_migrated()
-    with database.transaction() as connection:
+    with owner.transaction(Scope.NONE) as connection:
         connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(OperatorError):
         database.check_migrated()
     database.close()
+    owner.close()
 
 
-def test_upgrading_again_changes_nothing(database: Database, database_url: str) -> None:
-    with database.transaction() as connection:
-        connection.execute(insert(TenantRow), a_tenant("one"))
-    upgrade(database_url)
-    assert tenants(database) == 1
+def test_upgrading_again_changes_nothing(
+    database: Database, tenant_id: UUID, owner_url: str, database_url: str
+) -> None:
+    with database.transaction(tenant_id) as connection:
+        connection.execute(insert(SiteRow), a_site(tenant_id, "site_1"))
+    Urls(database_url, owner_url).upgrade()
+    assert sites(database) == 1
 
 
-def test_a_downgrade_takes_all_tables_away(database: Database, database_url: str) -> None:
-    downgrade(database_url, "base")
+def test_a_downgrade_takes_all_tables_away(database: Database, owner_url: str) -> None:
+    downgrade(owner_url, "base")
     assert database.revision() is None

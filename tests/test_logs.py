@@ -10,8 +10,10 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from consent_service.db import Database, Scope
 from tests import servers
 from tests.builders import ORIGIN, SITE_KEY, Service, make_service
+from tests.databases import Urls
 
 AGENT = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) UniqueBrowser/4711"
 VISITOR = "203.0.113.77"
@@ -91,12 +93,14 @@ def test_a_running_service_logs_requests_by_their_route_alone(
 
 
 def test_an_error_that_nobody_foresaw_is_logged_without_the_record(
-    postgresql_url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    postgresql_urls: Urls, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service: Service = make_service(postgresql_url, tmp_path)
+    service: Service = make_service(postgresql_urls.served, tmp_path)
     token = service.token()
-    with service.built.database.transaction(service.tenant.id) as connection:
+    owner = Database(postgresql_urls.owner)
+    with owner.transaction(Scope.NONE) as connection:
         connection.execute(text("ALTER TABLE current_states RENAME choices TO lost"))
+    owner.close()
     response = service.choose(token=token, headers={"User-Agent": AGENT})
     assert response.status_code == 500
     assert response.get_json()["error"]["code"] == "internal_error"

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from consent_service import db
 from consent_service.db import Base
 from consent_service.errors import Unavailable
+from tests.databases import Urls
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 REVISIONS = [
@@ -32,6 +33,8 @@ TRIGGERS = {
         "notices_stay_as_they_are",
         "records_stay",
         "records_are_only_erased",
+        "audit_events_stay",
+        "audit_events_stay_as_they_are",
     },
     "postgresql": {
         "notices_stay",
@@ -39,7 +42,29 @@ TRIGGERS = {
         "records_stay",
         "records_are_not_emptied",
         "records_are_only_erased",
+        "audit_events_stay",
+        "audit_events_are_not_emptied",
     },
+}
+
+#: What else there is on PostgreSQL, in words that compare. A user's name is that of the moment.
+ON_POSTGRESQL = {
+    "functions": "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    "row-level security": """
+        SELECT relname || ' ' || relrowsecurity || ' ' || relforcerowsecurity FROM pg_class
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+            AND relname <> 'alembic_version'
+    """,
+    "policies": """
+        SELECT concat_ws(' ', tablename, policyname, permissive, roles, cmd, qual, with_check)
+        FROM pg_policies
+    """,
+    "rights": """
+        SELECT concat_ws(' ', relname, grantee = relowner, privilege_type, is_grantable)
+        FROM pg_class, aclexplode(relacl)
+        WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
+            AND relname <> 'alembic_version'
+    """,
 }
 
 
@@ -71,8 +96,10 @@ def shape(url: str) -> dict[str, object]:
         }
         found["triggers"] = set(connection.execute(text(triggers)).scalars())
         if kind == "postgresql":
-            functions = "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
-            found["functions"] = set(connection.execute(text(functions)).scalars())
+            found |= {
+                what: set(connection.execute(text(query)).scalars())
+                for what, query in ON_POSTGRESQL.items()
+            }
     engine.dispose()
     return found
 
@@ -85,8 +112,8 @@ def test_there_is_one_line_of_migrations_and_its_end_is_known() -> None:
         assert revision == f"{number:04}"
 
 
-def test_migrated_tables_are_those_of_the_models(database_url: str) -> None:
-    engine = create_engine(database_url)
+def test_migrated_tables_are_those_of_the_models(owner_url: str) -> None:
+    engine = create_engine(owner_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(
             connection, opts={"compare_type": True, "compare_server_default": True}
@@ -99,31 +126,31 @@ def test_migrated_tables_are_those_of_the_models(database_url: str) -> None:
     engine.dispose()
 
 
-def test_the_triggers_that_refuse_changes_are_there(database_url: str) -> None:
-    assert shape(database_url)["triggers"] == TRIGGERS[make_url(database_url).get_backend_name()]
+def test_the_triggers_that_refuse_changes_are_there(owner_url: str) -> None:
+    assert shape(owner_url)["triggers"] == TRIGGERS[make_url(owner_url).get_backend_name()]
 
 
-def test_every_migration_goes_up_down_and_up_again(empty_database_url: str) -> None:
-    before = shape(empty_database_url)
+def test_every_migration_goes_up_down_and_up_again(empty_urls: Urls) -> None:
+    before = shape(empty_urls.owner)
     shapes = [before]
     for revision in REVISIONS:
-        db.upgrade(empty_database_url, revision)
-        shapes.append(shape(empty_database_url))
-        db.downgrade(empty_database_url, "-1")
-        assert shape(empty_database_url) == shapes[-2], revision
-        db.upgrade(empty_database_url, revision)
-        assert shape(empty_database_url) == shapes[-1], revision
-    db.downgrade(empty_database_url, "base")
-    assert shape(empty_database_url) == before
+        empty_urls.upgrade(revision)
+        shapes.append(shape(empty_urls.owner))
+        db.downgrade(empty_urls.owner, "-1")
+        assert shape(empty_urls.owner) == shapes[-2], revision
+        empty_urls.upgrade(revision)
+        assert shape(empty_urls.owner) == shapes[-1], revision
+    db.downgrade(empty_urls.owner, "base")
+    assert shape(empty_urls.owner) == before
 
 
-def test_a_migration_that_fails_half_way_leaves_nothing(empty_database_url: str) -> None:
-    engine = create_engine(empty_database_url)
+def test_a_migration_that_fails_half_way_leaves_nothing(empty_urls: Urls) -> None:
+    engine = create_engine(empty_urls.owner)
     with engine.begin() as connection:
         # The last table that the first migration makes is already there.
         connection.execute(text("CREATE TABLE current_states (id INTEGER)"))
-    before = shape(empty_database_url)
+    before = shape(empty_urls.owner)
     with pytest.raises((Unavailable, DBAPIError)):
-        db.upgrade(empty_database_url)
-    assert shape(empty_database_url) == before
+        empty_urls.upgrade()
+    assert shape(empty_urls.owner) == before
     engine.dispose()

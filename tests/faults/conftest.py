@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
-from consent_service import db
 from tests.builders import Service, make_service
+from tests.databases import PostgresDatabases
 from tests.servers import Postgres
 
 
@@ -18,6 +16,11 @@ from tests.servers import Postgres
 def _postgres() -> Iterator[Postgres]:
     with Postgres(durable=True) as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def _databases(_postgres: Postgres) -> PostgresDatabases:
+    return PostgresDatabases.on(_postgres)
 
 
 @pytest.fixture
@@ -29,14 +32,15 @@ def postgres(_postgres: Postgres) -> Iterator[Postgres]:
 
 
 @pytest.fixture
-def on_postgres(postgres: Postgres, tmp_path: Path) -> Iterator[Service]:
+def on_postgres(
+    postgres: Postgres,  # noqa: ARG001 - it runs
+    _databases: PostgresDatabases,
+    tmp_path: Path,
+) -> Iterator[Service]:
     """A service in this process on a PostgreSQL server that the test may stop."""
-    name = f"consent_{secrets.token_hex(6)}"
-    with psycopg.connect(postgres.dsn, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-    url = postgres.url(name).render_as_string()
-    db.upgrade(url)
-    made = make_service(url, tmp_path)
+    urls = _databases.make()
+    urls.upgrade()
+    made = make_service(urls.served, tmp_path)
     yield made
     made.built.database.close()
 

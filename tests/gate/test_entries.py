@@ -21,7 +21,7 @@ from consent_service.regions.rules import Place, rule_for
 from consent_service.regions.service import newest_rules
 from consent_service.signing import Keyring
 from tests.builders import Service, make_purpose, make_service
-from tests.conftest import PostgresDatabases
+from tests.databases import PostgresDatabases
 from tests.gate.model import ALLOWS, Situation, model
 
 TOKEN_SECONDS = 3600
@@ -149,8 +149,7 @@ def house(
         else:
             databases: PostgresDatabases = request.getfixturevalue("postgresql_databases")
             template = request.getfixturevalue("postgresql_template")
-            fresh = stack.enter_context(databases.fresh(template))
-            url = fresh.served.render_as_string(hide_password=False)
+            url = stack.enter_context(databases.fresh(template)).served
         house = build_house(url, folder)
         built = house.service.built
         stack.callback(built.database.close)

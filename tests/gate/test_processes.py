@@ -89,6 +89,7 @@ def test_a_choice_that_is_committed_late_counts_in_every_process(
     late, before = visitor.choose(GRANT), other.choose(GRANT)
     url = service.settings.database_url.replace("postgresql+psycopg", "postgresql")
     with psycopg.connect(url) as connection:
+        connection.execute(f"SET LOCAL consent.scope = '{service.tenant.id}'")
         connection.execute(
             "UPDATE current_states SET sequence = sequence + 1,"
             " changed_ms = EXTRACT(EPOCH FROM clock_timestamp()) * 1000 WHERE visitor_id = %s",

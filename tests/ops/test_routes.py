@@ -19,8 +19,10 @@ def test_a_service_that_can_work_says_so(service: Service) -> None:
     assert (response.status_code, response.get_json()) == (200, {"status": "ok", "database": "ok"})
 
 
-def test_a_service_whose_tables_are_of_another_version_is_not_ready(service: Service) -> None:
-    db.downgrade(service.settings.database_url, "base")
+def test_a_service_whose_tables_are_of_another_version_is_not_ready(
+    service: Service, owner_url: str
+) -> None:
+    db.downgrade(owner_url, "base")
     response = service.client.get("/readyz")
     assert response.status_code == 503
     assert "db upgrade" in response.get_json()["database"]

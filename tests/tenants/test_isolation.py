@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
 from consent_service.access.actor import OPERATOR
@@ -170,28 +171,34 @@ def test_equal_visitor_ids_elsewhere_are_somebody_else(service: Service, other: 
 
 
 def add_twins(service: Service, other: Site) -> dict[str, list[dict[str, Any]]]:
-    """Copy the rows of the first site's visitor to the other site; return the copies.
+    """Copy the rows of the first site's visitor to the other site; return the copies."""
+    twins: dict[str, list[dict[str, Any]]] = {}
+    for model in (RecordRow, CurrentStateRow):
+        name, before = model.__tablename__, service.rows(model.__tablename__)
+        put(service, model, tenant_id=other.tenant_id, site_id=other.id)
+        twins[name] = [row for row in service.rows(name) if row not in before]
+        assert len(twins[name]) == 1
+    return twins
 
-    One record also comes under the other tenant and the first site, where none belongs.
-    """
-    before = {name: service.rows(name) for name in ("records", "current_states")}
-    places = [(other.tenant_id, other.id)]
-    if other.tenant_id != service.tenant.id:
-        places.append((other.tenant_id, service.site.id))
-    with service.built.database.transaction() as connection:
-        for model in (RecordRow, CurrentStateRow):
-            table = model.__table__
-            query = select(table).where(table.c.site_id == service.site.id)
-            row = connection.execute(query).one()._asdict()
-            for tenant_id, site_id in places:
-                copy = row | {"tenant_id": tenant_id, "site_id": site_id}
-                if model is RecordRow:
-                    copy |= {"id": clock.new_id()}
-                    copy |= {"idempotency_hash": None} if site_id == service.site.id else {}
-                elif site_id == service.site.id:
-                    continue
-                connection.execute(insert(model).values(copy))
-    return {
-        name: [row for row in service.rows(name) if row not in rows]
-        for name, rows in before.items()
-    }
+
+def put(service: Service, model: type[RecordRow | CurrentStateRow], **changes: Any) -> None:  # noqa: ANN401
+    """Copy the row of the first site's visitor, with these changes, as whose it says it is."""
+    table, database = model.__table__, service.built.database
+    with database.reading(service.tenant.id) as connection:
+        query = select(table).where(table.c.site_id == service.site.id)
+        row = connection.execute(query).one()._asdict()
+    row |= changes | ({"id": clock.new_id()} if model is RecordRow else {})
+    with database.transaction(row["tenant_id"]) as connection:
+        connection.execute(insert(model).values(row))
+
+
+@pytest.mark.usefixtures("victim")
+@pytest.mark.parametrize("model", [RecordRow, CurrentStateRow])
+@pytest.mark.parametrize("other", ["another tenant"], indirect=True)
+def test_the_database_refuses_a_row_of_one_tenant_on_anothers_site(
+    service: Service, other: Site, model: type[RecordRow | CurrentStateRow]
+) -> None:
+    changes: dict[str, str | None] = {"visitor_id": "vis_of_nobody"}
+    changes |= {"idempotency_hash": None} if model is RecordRow else {}
+    with pytest.raises(IntegrityError, match=r"(?i)foreign key"):
+        put(service, model, tenant_id=other.tenant_id, **changes)
