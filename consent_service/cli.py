@@ -208,7 +208,8 @@ def _served_by(settings: Settings) -> str | None:
     url = make_url(settings.database_url)
     if url.get_backend_name() != "postgresql":
         return None
-    if not settings.owner_database_url:
+    owner = settings.owner_database_url
+    if not owner or make_url(owner).username == url.username:
         raise OperatorError(
             f"Set {config.variable('owner_database_url')} to the same database as another user, "
             "who is to own the tables; docs/operations.md says why and how."

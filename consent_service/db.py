@@ -44,7 +44,7 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import Dialect, Engine, make_url
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
@@ -65,12 +65,17 @@ OVERLAP_MS = 15_000
 
 
 class Scope(StrEnum):
-    """What a transaction that is not one tenant's may see."""
+    """What a transaction that is not one tenant's may see.
+
+    One tenant's sees that tenant's rows, and the users who are or were its members.
+    """
 
     #: To find a tenant or site by its public name, and to follow what visitors' calls need of
     #: every tenant: tenants, sites, published notices, current states. Reads only.
     DIRECTORY = "directory"
-    #: To find out who calls: users, sessions, credentials, memberships, invitations, API keys.
+    #: To find out who calls, and to let people in: users, their sessions and credentials,
+    #: memberships, invitations. Of API keys and identity providers it only reads, but for when a
+    #: key was used; to audit logs it only adds.
     ACCOUNTS = "accounts"
     #: No row of anybody.
     NONE = "none"
@@ -245,9 +250,17 @@ class Database:
             raise Unavailable from error
 
     def revision(self) -> str | None:
-        """Return the migration the database stands at, or None for an empty one."""
-        with self.reading(Scope.NONE) as connection:
-            return MigrationContext.configure(connection).get_current_revision()
+        """Return the migration the database stands at.
+
+        None for an empty one, and for one that its owner has not let this user into yet.
+        """
+        try:
+            with self.reading(Scope.NONE) as connection:
+                return MigrationContext.configure(connection).get_current_revision()
+        except ProgrammingError as error:
+            if _lacks_a_right(error):
+                return None
+            raise
 
     def check_migrated(self) -> None:
         """Refuse to run against another schema than this version was written for.
@@ -263,7 +276,7 @@ class Database:
     def check_subject(self) -> None:
         """Refuse to serve as a database user whom row-level security does not hold.
 
-        :raises OperatorError: when the user owns tables, or is above policies
+        :raises OperatorError: when the user owns tables, is above policies, or can come to be
         """
         if self._engine.dialect.name != "postgresql":
             return
@@ -271,9 +284,9 @@ class Database:
             above = connection.execute(text(_ABOVE_POLICIES)).scalar_one()
         if above:
             raise OperatorError(
-                f"The database user {self._engine.url.username!r} owns the tables, or is above "
-                "row-level security, which keeps tenants apart. Serve as a user who owns nothing: "
-                "docs/operations.md says how to make one."
+                f"The database user {self._engine.url.username!r} owns the tables, is above "
+                "row-level security, or can make itself so; nothing would keep tenants apart. "
+                "Serve as a user who owns nothing: docs/operations.md says how to make one."
             )
 
     def close(self) -> None:
@@ -281,12 +294,22 @@ class Database:
         self._engine.dispose()
 
 
+# Everybody is a member of their own role, and a superuser of all.
 _ABOVE_POLICIES = """
-    SELECT rolsuper OR rolbypassrls OR EXISTS (
+    SELECT EXISTS (
+        SELECT FROM pg_roles
+        WHERE (rolsuper OR rolbypassrls OR rolcreaterole) AND pg_has_role(oid, 'MEMBER')
+    ) OR EXISTS (
         SELECT FROM pg_class
         WHERE relnamespace = 'public'::regnamespace AND pg_has_role(relowner, 'MEMBER')
-    ) FROM pg_roles WHERE rolname = current_user
+    )
 """
+
+_INSUFFICIENT_PRIVILEGE = "42501"
+
+
+def _lacks_a_right(error: ProgrammingError) -> bool:
+    return getattr(error.orig, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE
 
 
 def _engine(url: str) -> Engine:
@@ -367,6 +390,7 @@ def upgrade(url: str, revision: str = "head", *, served_by: str | None = None) -
     :param served_by: PostgreSQL's name of the user whom the service connects as, who is given
         what it needs and no more; None on SQLite
     :raises Unavailable: when the database cannot be reached
+    :raises OperatorError: when the owner may not do it, or ``served_by`` is nobody
     """
     _migrate(url, command.upgrade, revision, served_by)
 
@@ -389,5 +413,13 @@ def _migrate(url: str, step: Any, revision: str, served_by: str | None) -> None:
             config = _migrations()
             config.attributes.update(connection=connection, served_by=served_by)
             step(config, revision)
+    except ProgrammingError as error:
+        if not _lacks_a_right(error):
+            raise
+        user = make_url(url).username
+        raise OperatorError(
+            f"The database user {user!r} cannot change the tables, as it does not own all of "
+            f"them: {error.orig}"
+        ) from error
     finally:
         database.close()

@@ -209,7 +209,7 @@ def test_what_is_missing_in_a_notice_is_named_by_its_path(
         (["tenant", "create", "momo", "--name", "x"], "slug: Another tenant has this slug"),
         (["tenant", "create", "other", "--name", "x" * 201], "name: Give a name"),
         (["tenant", "create", "other"], "--name"),
-        (["site", "create", "nobody", "--name", "x", "--origin", ORIGIN], "no tenant 'nobody'"),
+        (["site", "create", "nobody", "--name", "x", "--origin", ORIGIN], "no such tenant"),
         (["site", "create", "momo", "--name", "x", "--origin", "https://["], "is not an origin"),
         (
             ["site", "create", "momo", "--name", "x", "--origin", ORIGIN, "--cookie-domain", "."],
@@ -257,7 +257,10 @@ def test_a_database_of_another_version_says_how_to_mend_it(run: Run, arguments: 
 @pytest.mark.parametrize("arguments", [["db", "upgrade"], *COMMANDS[1:]], ids=" ".join)
 def test_a_database_that_is_away_is_named_with_its_reason(run: Run, arguments: list[str]) -> None:
     done(run("key", "rotate"))
-    away = {"CONSENT_DATABASE_URL": "postgresql://nobody:s3cr3t@127.0.0.1:1/nothing"}
+    away = {
+        "CONSENT_DATABASE_URL": "postgresql://nobody:s3cr3t@127.0.0.1:1/nothing",
+        "CONSENT_OWNER_DATABASE_URL": "postgresql://owner:s3cr3t@127.0.0.1:1/nothing",
+    }
     told = refused(run(*arguments, input="{}", env=away))
     assert "The database cannot do this now" in told
     assert "127.0.0.1" in told

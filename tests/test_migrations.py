@@ -65,6 +65,11 @@ ON_POSTGRESQL = {
         WHERE relkind = 'r' AND relnamespace = 'public'::regnamespace
             AND relname <> 'alembic_version'
     """,
+    "rights to columns": """
+        SELECT concat_ws(' ', attrelid::regclass, attname, privilege_type, is_grantable)
+        FROM pg_attribute, aclexplode(attacl)
+        WHERE attacl IS NOT NULL AND attrelid::regclass::text !~ '^pg_'
+    """,
 }
 
 

@@ -40,7 +40,7 @@ class MembershipRow(Base):
     """What a user is in a tenant; kept when it ends, so that the audit log can name the user."""
 
     __tablename__ = "memberships"
-    __table_args__ = granted("SELECT, INSERT, UPDATE")
+    __table_args__ = granted("SELECT, INSERT, UPDATE (role, created_at, ended_at)")
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True, index=True)
@@ -166,7 +166,9 @@ class ApiKeyRow(Base):
     """What a program calls with. The key itself is not kept."""
 
     __tablename__ = "api_keys"
-    __table_args__ = granted("SELECT, INSERT, UPDATE")
+    __table_args__ = granted(
+        "SELECT, INSERT, UPDATE (name, expires_at, last_used_at, revoked_at, replaced_by)"
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)

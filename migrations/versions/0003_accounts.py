@@ -363,10 +363,13 @@ def _policies() -> Iterator[str]:
     yield f"CREATE POLICY accounts ON api_keys FOR SELECT USING {accounts}"
     yield f"CREATE POLICY accounts_use ON api_keys FOR UPDATE USING {accounts}"
     yield f"CREATE POLICY accounts ON audit_events FOR INSERT WITH CHECK {accounts}"
-    # A tenant sees its own members, the former ones too.
+    # A tenant sees its own members, the former ones too, and cannot make somebody one.
     yield """
         CREATE POLICY members ON users FOR SELECT
             USING (EXISTS (SELECT FROM memberships WHERE user_id = users.id))
+    """
+    yield f"""
+        CREATE POLICY joining ON memberships AS RESTRICTIVE FOR INSERT WITH CHECK {accounts}
     """
 
 

@@ -1,0 +1,199 @@
+"""Two tenants with a row in every table of a PostgreSQL database, and somebody who speaks raw SQL.
+
+All of it goes by the tables that the models name: a table that is added later is tried as well.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Uuid,
+    insert,
+    text,
+)
+
+from consent_service import clock
+from consent_service.db import Base, Database, Scope, UtcDateTime
+from tests.databases import Urls
+
+#: After those that their rows refer to.
+TABLES: dict[str, Table] = {table.name: table for table in Base.metadata.sorted_tables}
+
+#: Whose rows are somebody's who signs in, and no tenant's.
+OF_USERS = {
+    name for name, table in TABLES.items() if name != "tenants" and "tenant_id" not in table.c
+}
+
+Row = dict[str, Any]
+
+
+@dataclass
+class Tenant:
+    """A tenant and its row in each table; those of users are its one member's."""
+
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    @property
+    def id(self) -> UUID:
+        """The tenant's id."""
+        found: UUID = self.rows["tenants"]["id"]
+        return found
+
+    def owns(self, name: str, row: Row) -> bool:
+        """Say whether a row of a table is this tenant's, or its member's."""
+        if name in OF_USERS:
+            return bool(row["id" if name == "users" else "user_id"] == self.rows["users"]["id"])
+        return bool(row["id" if name == "tenants" else "tenant_id"] == self.id)
+
+    def new_row(self, name: str) -> Row:
+        """Return another row for a table, which refers to those that the tenant has."""
+        table = TABLES[name]
+        row = {column.name: _value(column) for column in table.c}
+        for constraint in table.foreign_key_constraints:
+            for element in constraint.elements:
+                row[element.parent.name] = self.rows[element.column.table.name][element.column.name]
+        return row
+
+    def secrets(self) -> set[str]:
+        """Return what nobody else could know: ids, texts and hashes of the rows."""
+        found = set()
+        for row in self.rows.values():
+            for value in row.values():
+                if isinstance(value, bytes):
+                    found |= {repr(value)[2:-1], value.hex()}
+                elif isinstance(value, UUID | str):
+                    found.add(str(value))
+        return found
+
+
+def _value(column: Column[Any]) -> Any:  # noqa: ANN401, PLR0911 - one for each kind
+    kind = column.type
+    if isinstance(kind, Uuid):
+        return clock.new_id()
+    if isinstance(kind, UtcDateTime):
+        return clock.now()
+    if isinstance(kind, Boolean):
+        return False
+    if isinstance(kind, Integer):
+        return secrets.randbelow(1 << 30)
+    if isinstance(kind, LargeBinary):
+        return secrets.token_bytes(16)
+    if isinstance(kind, JSON):
+        return {"secret": secrets.token_hex(8)}
+    assert isinstance(kind, String), f"give {column} a value here"
+    return secrets.token_hex(5)
+
+
+@contextmanager
+def unwalled(owner: Database) -> Iterator[Connection]:
+    """Let the tables' owner past their policies, for this transaction."""
+    with owner.transaction(Scope.NONE) as connection:
+        for name in TABLES:
+            connection.execute(text(f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY"))
+        yield connection
+        for name in TABLES:
+            connection.execute(text(f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY"))
+
+
+def fill(owner: Database, tenants: Sequence[Tenant]) -> None:
+    """Give each tenant a row in every table."""
+    with unwalled(owner) as connection:
+        for tenant in tenants:
+            for name, table in TABLES.items():
+                tenant.rows[name] = tenant.new_row(name)
+                connection.execute(insert(table), tenant.rows[name])
+
+
+@dataclass
+class Walls:
+    """The database, one of its tenants as attacker, another as victim."""
+
+    urls: Urls
+    attacker: Tenant
+    victim: Tenant
+    notices: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Connect as the service does."""
+        self.served = Database(self.urls.served)
+        self.owner = Database(self.urls.owner)
+
+    def close(self) -> None:
+        """Disconnect."""
+        self.served.close()
+        self.owner.close()
+
+    def run(
+        self,
+        statements: str,
+        *parameters: object,
+        scope: UUID | Scope | None = None,
+    ) -> list[Any]:
+        """Run raw SQL as the service's user, commit, and return the rows of the last statement.
+
+        :param scope: the attacker's tenant unless another is stated
+        :raises psycopg.Error: what the database says
+        """
+        with self.served.transaction(scope or self.attacker.id) as connection:
+            raw: Any = connection.connection.driver_connection
+            raw.add_notice_handler(self._hear)
+            try:
+                *before, last = statements.split(";\n")
+                for statement in before:
+                    raw.execute(statement)
+                if "COPY" in last:
+                    with raw.cursor().copy(last) as copy:
+                        return list(copy.rows())
+                cursor = raw.execute(last, parameters or None)
+                return list(cursor.fetchall()) if cursor.description else []
+            finally:
+                raw.remove_notice_handler(self._hear)
+
+    def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
+        self.notices.append(f"{notice.message_primary} {notice.message_detail}")
+
+    def all_rows(self, name: str) -> list[Row]:
+        """Return all rows of a table, with where and by whom each was written last."""
+        with unwalled(self.owner) as connection:
+            query = text(f"SELECT ctid, xmin, * FROM {name}")  # noqa: S608
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def all_else(self) -> dict[str, list[str]]:
+        """Return all rows that are not the attacker's, and what keeps them so."""
+        found = {
+            name: sorted(
+                repr(row) for row in self.all_rows(name) if not self.attacker.owns(name, row)
+            )
+            for name in TABLES
+        }
+        with self.owner.reading(Scope.NONE) as connection:
+            for what, query in _KEEPING.items():
+                found[what] = sorted(map(repr, connection.execute(text(query))))
+        return found
+
+
+_KEEPING = {
+    "relations": """
+        SELECT relname, relkind, relowner, relacl::text, relrowsecurity, relforcerowsecurity
+        FROM pg_class WHERE relnamespace = 'public'::regnamespace
+    """,
+    "policies": "SELECT * FROM pg_policies",
+    "functions": "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
+    "triggers": "SELECT tgname, tgenabled FROM pg_trigger",
+    "roles": "SELECT * FROM pg_roles",
+}
