@@ -15,10 +15,10 @@ from uuid import UUID
 from flask import current_app, g, request
 
 from consent_service import clock
-from consent_service.access import keys, sign_in
+from consent_service.access import keys, sessions
 from consent_service.access.actor import Actor, network_of
 from consent_service.access.permissions import needs_second_factor, permissions_of
-from consent_service.access.sign_in import Session
+from consent_service.access.sessions import Session
 from consent_service.agent import browser_family, device_class
 from consent_service.db import Database
 from consent_service.errors import (
@@ -143,10 +143,10 @@ def _program(secret: str, find_tenant: Callable[[], UUID]) -> Actor:
 
 
 def _member(session: Session, tenant_id: UUID) -> Actor:
-    role = sign_in.role_in(use(Database), session.user_id, tenant_id)
+    role = sessions.role_in(use(Database), session.user_id, tenant_id)
     if role is None:
         raise UnknownTenant
-    if sign_in.requires_provider(use(Database), tenant_id) and session.provider_of != tenant_id:
+    if sessions.requires_provider(use(Database), tenant_id) and session.provider_of != tenant_id:
         raise ProviderRequired
     if needs_second_factor(role) and session.second_factor is None:
         raise SecondFactorRequired
@@ -155,7 +155,7 @@ def _member(session: Session, tenant_id: UUID) -> Actor:
 
 def _session() -> Session | None:
     token = request.cookies.get(SECURE_COOKIE if request.is_secure else PLAIN_COOKIE)
-    return sign_in.find_session(use(Database), token) if token else None
+    return sessions.find_session(use(Database), token) if token else None
 
 
 def _bearer() -> str | None:
