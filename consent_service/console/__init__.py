@@ -1,1 +1,1 @@
-"""Pages for those who run consent: over the same services and permissions as the API."""
+"""Pages for people, in English and Swahili: they do what the management API does, and no more."""
