@@ -7,7 +7,7 @@
 
   // --- Times in the reader's own zone; the page came with UTC ---------------------------------
 
-  const zoned = new Intl.DateTimeFormat(document.documentElement.lang, {
+  const zoned = new Intl.DateTimeFormat(document.documentElement.lang === "en" ? "en-GB" : document.documentElement.lang, {
     year: "numeric",
     month: "short",
     day: "numeric",
