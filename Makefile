@@ -4,16 +4,19 @@ PORT ?= 8000
 BIN := .venv/bin
 LOCK := $(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 \
 	--generate-hashes --no-header --no-annotate
+TRANSLATIONS := consent_service/console/translations
+CATALOGUES := $(patsubst %.po,%.mo,$(wildcard $(TRANSLATIONS)/*/LC_MESSAGES/messages.po))
 
 # A build that fails, for instance over its size budget, must not pass for done the next time.
 .DELETE_ON_ERROR:
-.PHONY: help setup widget demo test lint bench gallery wheel package lock clean
+.PHONY: help setup widget demo test lint messages bench gallery wheel package lock clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 16
 
 setup:  ## install all that development needs into .venv
 	@tools/install.sh dev
+	@$(MAKE) --no-print-directory $(CATALOGUES)
 
 # `npm ci` is slow, so it runs only when the lock has changed.
 widget/node_modules/.package-lock.json: widget/package.json widget/package-lock.json
@@ -25,10 +28,15 @@ consent_service/embed/static/widget.js: widget/node_modules/.package-lock.json \
 	tools/npm.sh run build --prefix widget
 	@touch $@
 
+# Made once there is a .venv to make them with.
+%.mo: %.po
+	@$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
+
 widget: consent_service/embed/static/widget.js  ## build the widget into the package
 
 demo: widget  ## serve the demo site: make demo PORT=8000
 	@tools/install.sh run
+	@$(MAKE) --no-print-directory $(CATALOGUES)
 	$(BIN)/consent-service demo --port $(PORT)
 
 lint: setup widget  ## check style, types and import rules
@@ -44,6 +52,14 @@ test: setup widget  ## lint, then run every test
 	@tools/browser.sh webkit >/dev/null
 	@$(MAKE) lint
 	$(BIN)/pytest -n auto
+
+messages: setup  ## bring the console's new and changed texts into the translations
+	@mkdir -p build
+	$(BIN)/pybabel --quiet extract --mapping-file pyproject.toml --keyword lazy_gettext \
+		--sort-by-file --add-location file --output-file build/messages.pot consent_service/console
+	$(BIN)/pybabel --quiet update --input-file build/messages.pot --output-dir $(TRANSLATIONS) \
+		--no-fuzzy-matching --ignore-obsolete --ignore-pot-creation-date
+	@rm -r build
 
 bench: setup widget  ## measure what the performance claims say
 	$(BIN)/python -m benchmarks
@@ -70,6 +86,6 @@ lock: setup  ## write the lock files anew, with the newest versions that fit
 
 clean:  ## remove all that was made, except var/ (the demo's database and keys)
 	rm -rf .venv build dist *.egg-info widget/node_modules widget/dist widget/LICENSE \
-		consent_service/embed/static \
+		consent_service/embed/static $(CATALOGUES) \
 		consent_service/static/docs consent_service/regions/data/country.mmdb* \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

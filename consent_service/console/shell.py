@@ -12,6 +12,7 @@ from flask_babel import format_datetime, gettext
 from consent_service import clock
 from consent_service.console.changes import changed_members
 from consent_service.console.i18n import LANGUAGES, init_i18n, language
+from consent_service.console.sentences import translated
 
 
 def init_shell(app: Flask, language_of_user: Callable[[], str | None] = lambda: None) -> None:
@@ -25,6 +26,7 @@ def init_shell(app: Flask, language_of_user: Callable[[], str | None] = lambda: 
         changes=lambda pair: changed_members(*pair),
         messages=lambda errors: list(error_messages(errors)),
         moment=moment,
+        translated=translated,
     )
 
 
