@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from babel import negotiate_locale
 from flask import Flask, Response, has_request_context, request
 from flask_babel import Babel, get_locale
 
@@ -25,11 +26,15 @@ def init_i18n(app: Flask, language_of_user: Callable[[], str | None]) -> None:
         offered = (language_of_user(), request.args.get(COOKIE), request.cookies.get(COOKIE))
         return (
             next((tag for tag in offered if tag in LANGUAGES), None)
-            or request.accept_languages.best_match(LANGUAGES)
+            or negotiate_locale(_wanted_by_browser(), LANGUAGES, sep="-")
             or next(iter(LANGUAGES))
         )
 
     Babel(app, locale_selector=choose, default_translation_directories=str(_TRANSLATIONS))
+
+
+def _wanted_by_browser() -> list[str]:
+    return [tag for tag, quality in request.accept_languages if quality > 0]
 
 
 def language() -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 from flask_babel import gettext
+from markupsafe import Markup, escape
+
+from consent_service.console.i18n import language
 
 #: Marks a text for ``make messages``.
 N_ = str
@@ -52,3 +55,11 @@ def translated(sentence: str) -> str:
         if found:
             return str(gettext(text, **found.groupdict()))
     return str(gettext(sentence)) if sentence else ""
+
+
+def said(sentence: str) -> Markup:
+    """Return the sentence translated for a page, or marked as the English that it is."""
+    shown = translated(sentence)
+    if shown == sentence and language() != "en":
+        return Markup('<span lang="en">{}</span>').format(shown)
+    return escape(shown)

@@ -8,11 +8,12 @@ from typing import Any
 
 from flask import Flask
 from flask_babel import format_datetime, gettext
+from markupsafe import Markup, escape
 
 from consent_service import clock
 from consent_service.console.changes import changed_members
 from consent_service.console.i18n import LANGUAGES, init_i18n, language
-from consent_service.console.sentences import translated
+from consent_service.console.sentences import said
 
 
 def init_shell(app: Flask, language_of_user: Callable[[], str | None] = lambda: None) -> None:
@@ -26,26 +27,32 @@ def init_shell(app: Flask, language_of_user: Callable[[], str | None] = lambda: 
         changes=lambda pair: changed_members(*pair),
         messages=lambda errors: list(error_messages(errors)),
         moment=moment,
-        translated=translated,
+        said=said,
     )
 
 
-def error_messages(errors: Any) -> Iterator[str]:  # noqa: ANN401
-    """Give the sentences in what marshmallow says about one field.
+def error_messages(errors: Any) -> Iterator[Markup]:  # noqa: ANN401
+    """Give the sentences in what marshmallow says about one field, in the language of the page.
 
     :param errors: a sentence, a list of them, or a mapping from entries to either
     """
     if isinstance(errors, dict):
         for entry, inner in errors.items():
-            # Entries of a list are counted from 0, as nobody does who reads a page.
-            place = entry + 1 if isinstance(entry, int) else entry
             for message in error_messages(inner):
-                yield gettext("Entry %(place)s: %(message)s", place=place, message=message)
+                yield _at_entry(entry, message)
     elif isinstance(errors, list):
         for inner in errors:
             yield from error_messages(inner)
     elif errors:
-        yield str(errors)
+        yield said(str(errors))
+
+
+def _at_entry(entry: int | str, message: Markup) -> Markup:
+    if isinstance(entry, str):
+        return Markup("{}: {}").format(entry, message)
+    # Entries of a list are counted from 0, as nobody does who reads a page.
+    text = escape(gettext("Entry %(place)s: %(message)s"))
+    return text % {"place": entry + 1, "message": message}
 
 
 def moment(value: datetime | str) -> tuple[str, str]:
