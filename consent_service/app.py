@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Flask, Response, jsonify
 
 from consent_service import __version__, logs
-from consent_service.access.auth import public
+from consent_service.access.auth import public, signed_in
 from consent_service.config import Settings, load
 from consent_service.consents import routes as consents_routes
 from consent_service.consents.feed import ChangeFeed
 from consent_service.consents.linking import Linking
 from consent_service.consents.service import Consents
+from consent_service.console import routes as console_routes
+from consent_service.console.shell import init_shell
 from consent_service.db import Database, Scope
 from consent_service.demo import routes as demo_routes
 from consent_service.embed import routes as embed_routes
@@ -31,7 +33,7 @@ from consent_service.ops import routes as ops_routes
 from consent_service.proxies import TrustedProxies
 from consent_service.regions.service import Regions
 from consent_service.signing import Keyring
-from consent_service.tenants.auth import anybody_of_site, pages_of_site
+from consent_service.tenants.auth import anybody_of_site, members_of_tenant, pages_of_site
 from consent_service.tenants.service import SiteDirectory
 from consent_service.web import MAX_BODY_BYTES, Api, as_service_error
 from consent_service.wiring import provide
@@ -52,13 +54,16 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.shared, public),
     (gate_routes.gate, anybody_of_site),
     (ops_routes.ops, public),
+    (console_routes.entrance, public),
+    (console_routes.own, signed_in),
+    (console_routes.workspace, members_of_tenant),
 )
 DEMO_BLUEPRINTS = ((demo_routes.demo, public),)
 
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 
 log = logging.getLogger(__name__)
@@ -161,6 +166,12 @@ def build(settings: Settings) -> Built:
     app = Flask("consent_service")
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        # Flask's own cookie carries nothing but what a page of the console says once.
+        SECRET_KEY=keys.derive("said-once"),
+        SESSION_COOKIE_NAME="consent_said",
+        SESSION_COOKIE_PATH="/console",
+        SESSION_COOKIE_SECURE=settings.public_url.startswith("https:"),
+        SESSION_COOKIE_SAMESITE="Lax",
         API_TITLE="Consent Service",
         API_VERSION=__version__,
         OPENAPI_VERSION="3.1.0",
@@ -176,6 +187,7 @@ def build(settings: Settings) -> Built:
     provide(app, settings, database, keys, sites, notices, regions, consents, linking, gate, api)
     logs.log_requests(app)
     init_limits(app, settings)
+    init_shell(app)
     app.register_error_handler(Exception, _render_error)
     app.after_request(_harden)
     _register(app, api, settings)

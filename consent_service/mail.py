@@ -78,7 +78,8 @@ class Mailer:
         with closing(self._connect()) as server:
             if self._url.username and self._url.password:
                 server.login(unquote(self._url.username), unquote(self._url.password))
-            server.send_message(message, self._sender, [to])
+            # Not send_message: that writes >From for a line that begins with From.
+            server.sendmail(self._sender, [to], message.as_bytes())
             # It has the mail; how it says good-bye changes nothing.
             with suppress(SMTPException):
                 server.quit()

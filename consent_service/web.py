@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -25,6 +25,18 @@ from consent_service.errors import (
 )
 
 View = TypeVar("View", bound=Callable[..., Any])
+
+#: What any call may be answered with.
+_OF_ANY_CALL = {
+    400: "It cannot be read.",
+    429: "Too many requests; Retry-After says for how long.",
+    503: "It cannot be done now; Retry-After says when to try again.",
+}
+#: What a call with a body may be answered with.
+_OF_BODIES = {
+    413: "The body is larger than this call accepts.",
+    415: "The body is not announced as JSON.",
+}
 
 #: Larger than any valid body of a visitor's call.
 MAX_BODY_BYTES = 16 * 1024
@@ -105,7 +117,13 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:  # noqa: ANN401
         """Check and pass what a call sends."""
         # One schema object for all calls: making one costs more than using it.
-        return cast("Callable[[View], View]", super().arguments(schema(), **options))
+        check = super().arguments(schema(), **options)
+        described = _OF_BODIES if options.get("location", "json") == "json" else {}
+
+        def decorate(view: View) -> View:
+            return cast("View", check(self._describe(described, view)))
+
+        return decorate
 
     def response(
         self,
@@ -114,11 +132,21 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         **options: Any,  # noqa: ANN401
     ) -> Callable[[View], View]:
         """Describe the answer to a call, and put it in this form."""
-        return cast("Callable[[View], View]", super().response(status, schema, **options))
+        answer = super().response(status, schema, **options)
+
+        def decorate(view: View) -> View:
+            return cast("View", answer(self._describe(_OF_ANY_CALL, view)))
+
+        return decorate
 
     def alt_response(self, status: int, **options: Any) -> Callable[[View], View]:  # noqa: ANN401
         """Describe another answer."""
         return cast("Callable[[View], View]", super().alt_response(status, **options))
+
+    def _describe(self, answers: Mapping[int, str], view: View) -> View:
+        for status, text in answers.items():
+            view = self.alt_response(status, schema=ErrorOut, description=text)(view)
+        return view
 
 
 class _ErrorDetail(Schema):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import email
 import logging
 import secrets
@@ -44,7 +45,10 @@ class Inbox:
     """What a mail server was given, and how it behaves."""
 
     def __init__(self, **replies: str) -> None:
-        """Answer the named commands so, instead of accepting: ``RCPT="550 No such user"``."""
+        """Answer the named commands so, instead of accepting: ``RCPT="550 No such user"``.
+
+        With ``QUIT=""`` the connection ends instead of an answer.
+        """
         self.envelopes: list[Envelope] = []
         self.sessions: list[Session] = []
         self.logins: list[LoginPassword] = []
@@ -67,8 +71,11 @@ class Inbox:
         self.sessions.append(session)
         return "250 OK"
 
-    async def handle_QUIT(self, *_: object) -> str:  # noqa: N802
-        """Say good-bye."""
+    async def handle_QUIT(self, server: SMTP, *_: object) -> str:  # noqa: N802
+        """Say good-bye, or go without."""
+        if not self._replies.get("QUIT", "221"):
+            assert isinstance(server.transport, asyncio.Transport)
+            server.transport.abort()
         return self._replies.get("QUIT", "221 Bye")
 
     def authenticate(self, *given: Any) -> AuthResult:  # noqa: ANN401
@@ -151,16 +158,17 @@ def send(url: str) -> None:
     mailer(url).send(AMINA, SUBJECT, TEXT)
 
 
-def test_a_mail_arrives_as_it_was_written() -> None:
+@pytest.mark.parametrize("text", [TEXT, "Karibu · sana\n", "From here\n.\n", "x" * 2000 + "\n"])
+def test_a_mail_arrives_as_it_was_written(text: str) -> None:
     inbox = Inbox()
     before = clock.now().replace(microsecond=0)
     with serving(inbox) as address:
-        send(f"smtp://{address}")
+        mailer(f"smtp://{address}").send(AMINA, SUBJECT, text)
     (envelope,) = inbox.envelopes
     assert (envelope.mail_from, envelope.rcpt_tos) == (SENDER, [AMINA])
     message = inbox.message()
     assert (message["From"], message["To"], message["Subject"]) == (SENDER, AMINA, SUBJECT)
-    assert text_of(message) == TEXT
+    assert text_of(message) == text
     assert message.get_content_type() == "text/plain"
     assert message["Auto-Submitted"] == "auto-generated"
     assert before <= parsedate_to_datetime(message["Date"]) <= clock.now()
@@ -270,8 +278,9 @@ def test_a_refused_mail_is_reported_without_the_recipient(
     assert AMINA not in str(caught.value)
 
 
-def test_a_mail_that_was_taken_is_sent_whatever_comes_after() -> None:
-    inbox = Inbox(QUIT="421 Not now")
+@pytest.mark.parametrize("reply", ["421 Not now", ""])
+def test_a_mail_that_was_taken_is_sent_whatever_comes_after(reply: str) -> None:
+    inbox = Inbox(QUIT=reply)
     with serving(inbox) as address:
         send(f"smtp://{address}")
     assert inbox.message()["To"] == AMINA

@@ -115,8 +115,6 @@ class Decisions(MethodView):
     @visitors.response(201, RecordedOut)
     @visitors.alt_response(403, schema=ErrorOut, description="A page of another origin asks.")
     @visitors.alt_response(409, schema=NoticeChangedOut, description="The notice has changed.")
-    @visitors.alt_response(429, schema=ErrorOut, description="Too many requests.")
-    @visitors.alt_response(503, schema=ErrorOut, description="It cannot be stored now.")
     def post(self, headers: dict[str, str | None], decision: Decision, site_key: str) -> Response:
         """Record a decision of the visitor who holds the token, or of a new visitor."""
         del site_key
@@ -157,8 +155,6 @@ class Link(MethodView):
     @visitors.response(200, LinkedOut)
     @visitors.alt_response(403, schema=ErrorOut, description="A page of another origin asks.")
     @visitors.alt_response(422, schema=ErrorOut, description="The user token is not right.")
-    @visitors.alt_response(429, schema=ErrorOut, description="Too many requests.")
-    @visitors.alt_response(503, schema=ErrorOut, description="It cannot be done now.")
     def post(self, _: dict[str, str], said: dict[str, Any], site_key: str) -> Response:
         """Have the user's choices apply to this device, and the device's to the user."""
         del site_key

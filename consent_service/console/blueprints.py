@@ -6,18 +6,32 @@ does the same needs, and says so with ``@needs``.
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import (
+    Blueprint,
+    Response,
+    g,
+    get_flashed_messages,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from werkzeug.wrappers import Response as AnyResponse
 
 from consent_service.access.auth import csrf_token
+from consent_service.console.i18n import remember_language
 from consent_service.errors import (
     NotSignedIn,
+    PermissionMissing,
     ProviderRequired,
     ReauthenticationRequired,
     SecondFactorRequired,
+    ServiceError,
+    Stale,
 )
 from consent_service.limits import limit
 from consent_service.web import as_service_error
@@ -42,12 +56,18 @@ for _each in CONSOLE:
     limit(_each)
 
 
+log = logging.getLogger(__name__)
+
+
 def _values() -> dict[str, Any]:
     """Give every template who is signed in, where, and what a form must send along."""
     session = g.get("session")
+    actor = g.get("actor")
     return {
-        "actor": g.get("actor"),
+        "actor": actor,
         "tenant": g.get("tenant"),
+        "may": lambda permission: actor is not None and permission in actor.permissions,
+        "flashes": get_flashed_messages(with_categories=True),
         "csrf_token": csrf_token(session) if session else "",
     }
 
@@ -55,6 +75,8 @@ def _values() -> dict[str, Any]:
 def _refused(error: Exception) -> AnyResponse | tuple[str, int]:
     """Lead to the page that mends it, or say what went wrong."""
     found = as_service_error(error)
+    if type(found) is ServiceError:
+        log.error("unforeseen error", exc_info=error)
     here = request.full_path.rstrip("?") if request.method == "GET" else request.path
     ways = {
         NotSignedIn: "entrance.sign_in",
@@ -66,7 +88,14 @@ def _refused(error: Exception) -> AnyResponse | tuple[str, int]:
     if way:
         query = urlencode({"next": here, "why": found.code})
         return redirect(f"{url_for(way)}?{query}", 303)
-    return render_template("console/error.html", error=found), found.status
+    values = {
+        "status": found.status,
+        "message": str(found),
+        "permission": found.permission if isinstance(found, PermissionMissing) else None,
+        "back_href": here,
+        **({"theirs": found.current, "mine": found.sent} if isinstance(found, Stale) else {}),
+    }
+    return render_template("console/error.html", **values), found.status
 
 
 def _say_who_may_see(response: Response) -> Response:
@@ -77,5 +106,6 @@ def _say_who_may_see(response: Response) -> Response:
 for _each in CONSOLE:
     _each.context_processor(_values)
     _each.register_error_handler(Exception, _refused)
+    _each.after_request(remember_language)
 for _each in (own, workspace):
     _each.after_request(_say_who_may_see)

@@ -39,43 +39,46 @@ def make_app(language_of_user: Any = lambda: None) -> Flask:  # noqa: ANN401
     """Build the app: every page of the shell at its own address, with the console's policy."""
     app = Flask(__name__, static_folder=None)
     shell.init_shell(app, language_of_user)
-    app.register_blueprint(_console())
-    app.register_blueprint(_ops())
+    for blueprint in (_pages(), *_places()):
+        app.register_blueprint(blueprint)
     # What browsers ask for where a page names no icon, as what forms are answered with does not.
     app.add_url_rule("/favicon.ico", "favicon", lambda: "")
     return app
 
 
-def _console() -> Blueprint:
-    console = Blueprint(
-        "console",
+def _pages() -> Blueprint:
+    entrance = Blueprint(
+        "entrance",
         __name__,
         url_prefix="/console",
         template_folder=str(CONSOLE / "templates"),
         static_folder=str(CONSOLE / "static"),
     )
-    console.context_processor(_context)
-    console.after_request(_finish)
-    for room in ("home", "sites", "records", "keys", "users", "audit"):
-        console.add_url_rule(f"/{room}/<tenant>", room, lambda tenant: tenant)
+    entrance.context_processor(_context)
+    entrance.after_request(_finish)
+    entrance.add_url_rule("/gallery", "gallery", _gallery)
+    entrance.add_url_rule("/form", "form", _form, methods=["GET", "POST"])
+    entrance.add_url_rule("/confirm", "confirm", lambda: _show("confirm.html"))
+    entrance.add_url_rule("/sign-in", "sign_in", lambda: _show("sign_in.html"))
+    entrance.add_url_rule("/error/<int:status>", "error", _error)
+    return entrance
+
+
+def _places() -> tuple[Blueprint, Blueprint, Blueprint]:
+    """Make all that the frame of a page links to."""
+    workspace = Blueprint("workspace", __name__)
+    for room in ("sites", "records", "keys", "users", "audit"):
+        workspace.add_url_rule(f"/console/t/<tenant>/{room}", room, lambda tenant: tenant)
+    own = Blueprint("own", __name__)
     for place in ("security", "language", "sign_out"):
-        console.add_url_rule(f"/{place}", place, _posted, methods=["GET", "POST"])
-    console.add_url_rule("/gallery", "gallery", _gallery)
-    console.add_url_rule("/form", "form", _form, methods=["GET", "POST"])
-    console.add_url_rule("/confirm", "confirm", lambda: _show("confirm.html"))
-    console.add_url_rule("/sign-in", "sign_in", lambda: _show("sign_in.html"))
-    console.add_url_rule("/error/<int:status>", "error", _error)
-    return console
-
-
-def _ops() -> Blueprint:
+        own.add_url_rule(f"/console/account/{place}", place, _posted, methods=["GET", "POST"])
     ops = Blueprint("ops", __name__, template_folder="templates")
     ops.add_url_rule("/docs", "docs", lambda: "")
-    return ops
+    return workspace, own, ops
 
 
 def _context() -> dict[str, Any]:
-    signed_out = request.args.get("signed_out") or request.endpoint == "console.sign_in"
+    signed_out = request.args.get("signed_out") or request.endpoint == "entrance.sign_in"
     return {
         "actor": None if signed_out else SimpleNamespace(name="Neema Mushi"),
         "tenant": TENANTS[0],

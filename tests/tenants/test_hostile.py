@@ -3,21 +3,17 @@
 What is tried must be worth trying: the same statement in the victim's own scope finds its rows.
 """
 
-# ruff: noqa: S608 - the statements are the attack
-
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import psycopg
 import pytest
-from psycopg import errors, sql
 
 from consent_service.db import Scope
-from tests.databases import PostgresDatabases, Urls, database_of
-from tests.tenants.walls import OF_USERS, TABLES, Row, Tenant, Walls, fill
+from tests.databases import PostgresDatabases, database_of
+from tests.tenants.walls import OF_USERS, TABLES, Tenant, Walls, fill
 
 #: Tables in which a tenant's scope finds rows.
 OF_TENANTS = [name for name in TABLES if name not in OF_USERS or name == "users"]
