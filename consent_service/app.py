@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 from flask import Blueprint, Flask, Response, jsonify
 
 from consent_service import __version__, logs
+from consent_service.access import routes as access_routes
+from consent_service.access.account import Account
+from consent_service.access.attempts import Attempts
 from consent_service.access.auth import public, signed_in
+from consent_service.access.prove import Prove
+from consent_service.access.sign_in import SignIn
+from consent_service.access.throttle import Throttle
 from consent_service.config import Settings, load
 from consent_service.consents import routes as consents_routes
 from consent_service.consents.feed import ChangeFeed
@@ -27,12 +33,13 @@ from consent_service.errors import OperatorError, ServiceError, TooManyRequests,
 from consent_service.gate import routes as gate_routes
 from consent_service.gate.service import Gate
 from consent_service.gate.wsgi import GateLayer
-from consent_service.limits import init_limits, retry_after
+from consent_service.limits import init_limits, limiter, retry_after
 from consent_service.notices.service import NoticeDirectory
 from consent_service.ops import routes as ops_routes
 from consent_service.proxies import TrustedProxies
 from consent_service.regions.service import Regions
 from consent_service.signing import Keyring
+from consent_service.tenants import account as _account  # noqa: F401 - adds its views
 from consent_service.tenants.auth import anybody_of_site, members_of_tenant, pages_of_site
 from consent_service.tenants.service import SiteDirectory
 from consent_service.web import MAX_BODY_BYTES, Api, as_service_error
@@ -46,6 +53,8 @@ FOLLOW_SECONDS = 0.5
 
 #: Every blueprint and who may call it. A test fails for a blueprint that is not here.
 BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
+    (access_routes.entry, public),
+    (access_routes.account, signed_in),
     (consents_routes.visitors, pages_of_site),
     (consents_routes.records, public),
     (embed_routes.widget, anybody_of_site),
@@ -188,6 +197,13 @@ def build(settings: Settings) -> Built:
     logs.log_requests(app)
     init_limits(app, settings)
     init_shell(app)
+    attempts = Attempts(database, keys, Throttle(limiter.storage))
+    provide(
+        app,
+        SignIn(database, keys, attempts),
+        Prove(database, keys, attempts),
+        Account(database, keys),
+    )
     app.register_error_handler(Exception, _render_error)
     app.after_request(_harden)
     _register(app, api, settings)

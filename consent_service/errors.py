@@ -182,6 +182,59 @@ class FormExpired(ServiceError):
     message = "The page is too old, or not ours. Load it again. (Programs: send X-CSRF-Token.)"
 
 
+class WrongCredentials(ServiceError):
+    """No user has this address and password. Nobody is told which of the two is wrong."""
+
+    code = "wrong_credentials"
+    status = HTTPStatus.FORBIDDEN
+    message = "The e-mail address or the password is not right."
+
+
+class WrongCode(ServiceError):
+    """A second factor's code is not right."""
+
+    code = "wrong_code"
+    status = HTTPStatus.FORBIDDEN
+    message = "The code is not right, or was used before. Take the newest one."
+
+
+class PasskeyRefused(ServiceError):
+    """What a passkey signed cannot be accepted."""
+
+    code = "passkey_refused"
+    status = HTTPStatus.FORBIDDEN
+    message = "This passkey cannot be accepted here. Try again, or sign in another way."
+
+
+class StepExpired(ServiceError):
+    """A step of signing in or setting up came too late, or a second time."""
+
+    code = "step_expired"
+    status = HTTPStatus.FORBIDDEN
+    message = "This took too long, or was done before. Begin again."
+
+
+class FactorNeeded(ServiceError):
+    """A user's role needs a second factor, and this one is the last."""
+
+    code = "factor_needed"
+    status = HTTPStatus.CONFLICT
+    message = "Your role needs a second factor. Add another one before you remove this."
+
+
+class TooManyAttempts(ServiceError):
+    """Somebody tried too often; ``Retry-After`` says how long to wait."""
+
+    code = "too_many_attempts"
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+    def __init__(self, seconds: int) -> None:
+        """Say when the next attempt is looked at."""
+        super().__init__(f"Too many attempts. Try again in {seconds} seconds.")
+        self.seconds = seconds
+        self.headers["Retry-After"] = str(seconds)
+
+
 class Stale(ServiceError):
     """What was edited has been changed by somebody else since it was read."""
 

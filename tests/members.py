@@ -15,7 +15,7 @@ from consent_service import clock
 from consent_service.access import sessions, users
 from consent_service.access.actor import Actor
 from consent_service.access.auth import PLAIN_COOKIE, csrf_token
-from consent_service.access.models import MembershipRow, SessionRow
+from consent_service.access.models import MembershipRow, SessionRow, UserRow
 from consent_service.access.permissions import permissions_of
 from consent_service.access.sessions import Session, find_session
 from consent_service.db import Database, Scope
@@ -101,6 +101,15 @@ class Member:
                 update(SessionRow)
                 .where(SessionRow.user_id == self.user_id)
                 .values(authenticated_at=clock.now() - timedelta(hours=1))
+            )
+
+    def set_password_hash(self, password_hash: str | None) -> None:
+        """Replace what is stored of the member's password."""
+        with self.service.use(Database).transaction(Scope.ACCOUNTS) as connection:
+            connection.execute(
+                update(UserRow)
+                .where(UserRow.id == self.user_id)
+                .values(password_hash=password_hash)
             )
 
     def _write(self, method: str, address: str, options: dict[str, Any]) -> TestResponse:

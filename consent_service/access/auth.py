@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from flask import current_app, g, request
@@ -17,9 +18,11 @@ from flask import current_app, g, request
 from consent_service import clock
 from consent_service.access import keys, sessions
 from consent_service.access.actor import Actor, network_of
+from consent_service.access.passkeys import RelyingParty
 from consent_service.access.permissions import needs_second_factor, permissions_of
 from consent_service.access.sessions import Session
 from consent_service.agent import browser_family, device_class
+from consent_service.config import Settings
 from consent_service.db import Database
 from consent_service.errors import (
     FormExpired,
@@ -104,8 +107,8 @@ def authorize(find_tenant: Callable[[], UUID]) -> None:
     if needed is None:
         raise PermissionMissing("(none is enough)")
     g.actor.require(needed.permission)
-    if needed.fresh and secret is None and clock.now() - g.session.authenticated_at > FRESH:
-        raise ReauthenticationRequired
+    if needed.fresh and secret is None:
+        require_fresh()
 
 
 def needed_by(endpoint: str | None, method: str) -> Needed | None:
@@ -114,6 +117,45 @@ def needed_by(endpoint: str | None, method: str) -> Needed | None:
     kind = getattr(view, "view_class", None)
     name = {"HEAD": "get"}.get(method, method.lower())
     return getattr(getattr(kind, name, None) if kind else view, "needed", None)
+
+
+def require_fresh() -> None:
+    """Refuse to go on unless the user has lately proved to be there.
+
+    :raises ReauthenticationRequired: when that was longer ago than :data:`FRESH`
+    """
+    if clock.now() - current_session().authenticated_at > FRESH:
+        raise ReauthenticationRequired
+
+
+def own_pages_only() -> None:
+    """Refuse writes that another host's page has a browser send.
+
+    For calls that need no session, whose token would tell: nobody may be signed in unasked, not
+    even as somebody else. Programs send neither header.
+
+    :raises FormExpired: when the call comes from such a page
+    """
+    if request.method in _READING:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site not in {None, "same-origin", "none"} or origin not in {None, own_origin()}:
+        raise FormExpired
+
+
+def own_origin() -> str:
+    """Return the origin of the service's own pages, as browsers write it."""
+    return use(Settings).public_url or request.host_url.rstrip("/")
+
+
+def relying_party() -> RelyingParty:
+    """Return whom passkeys are for."""
+    return RelyingParty(urlsplit(own_origin()).hostname or "", own_origin())
+
+
+def stranger() -> Actor:
+    """Return whoever calls while nobody knows who it is."""
+    return Actor("user", None, network=_network(), client=_client())
 
 
 def current_actor() -> Actor:

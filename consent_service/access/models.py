@@ -102,7 +102,7 @@ class TotpRow(Base):
 
     user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id"), primary_key=True)
     secret: Mapped[str] = mapped_column(Text, comment="encrypted")
-    confirmed_at: Mapped[datetime | None] = mapped_column(comment="counts from then on")
+    confirmed_at: Mapped[datetime] = mapped_column(comment="when its first code came")
     last_step: Mapped[int] = mapped_column(
         BigInteger, comment="time step of the newest code accepted; no code counts twice"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -105,6 +105,17 @@ def find_tenant(database: Database, slug: str) -> Tenant:
     if row is None:
         raise UnknownTenant
     return Tenant(*row)
+
+
+def tenants_of(database: Database, ids: Iterable[UUID]) -> list[Tenant]:
+    """Return the tenants with these ids, by name."""
+    with database.reading(Scope.DIRECTORY) as connection:
+        rows = connection.execute(
+            select(TenantRow.id, TenantRow.slug, TenantRow.name)
+            .where(TenantRow.id.in_(list(ids)))
+            .order_by(TenantRow.name, TenantRow.slug)
+        ).all()
+    return [Tenant(*row) for row in rows]
 
 
 def create_site(  # noqa: PLR0913 - each is a column that the operator states

@@ -236,7 +236,9 @@ def _add_credentials() -> None:
         "totp_secrets",
         sa.Column("user_id", sa.Uuid(), nullable=False),
         sa.Column("secret", sa.Text(), nullable=False, comment="encrypted"),
-        sa.Column("confirmed_at", UtcDateTime(), nullable=True, comment="counts from then on"),
+        sa.Column(
+            "confirmed_at", UtcDateTime(), nullable=False, comment="when its first code came"
+        ),
         sa.Column(
             "last_step",
             sa.BigInteger(),

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
-import pytest
-
-from consent_service import clock
 from consent_service.access import sessions
 from consent_service.access.sessions import IDLE, LONGEST, find_session
 from consent_service.db import Database, Scope
 from consent_service.signing import sha256
+from tests.access.conftest import Clock
 from tests.builders import Service
 from tests.members import CLIENT, NETWORK, Member, sign_in
-
-Clock = Callable[[timedelta], None]
-
-
-@pytest.fixture
-def move(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Put the clock forward, from when the test began."""
-    start = clock.now()
-
-    def to(step: timedelta) -> None:
-        monkeypatch.setattr(clock, "now", lambda: start + step)
-
-    return to
 
 
 def alive(member: Member) -> bool:

@@ -1,0 +1,78 @@
+"""The three cookies of the console: session, step of signing in, and device.
+
+Over TLS their names begin with ``__Host-``, so that no other host and no plain page can set them.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from flask import request
+from werkzeug.wrappers import Response as AnyResponse
+
+from consent_service.access import one_time, sessions
+from consent_service.access.auth import PLAIN_COOKIE
+from consent_service.access.sign_in import SignedIn
+
+_SESSION = PLAIN_COOKIE
+_STEP = "consent_step"
+_DEVICE = "consent_device"
+
+#: The most that Chromium keeps a cookie for.
+_DEVICE_LIFE = timedelta(days=400)
+
+
+def step() -> str | None:
+    """Return what the cookie of a step of signing in holds."""
+    return _get(_STEP)
+
+
+def device() -> str | None:
+    """Return what the device is recognised by."""
+    return _get(_DEVICE)
+
+
+def begin(response: AnyResponse, signed_in: SignedIn) -> None:
+    """Have the browser hold a session that has begun, and be recognised from now on."""
+    keep_session(response, signed_in.token)
+    _set(response, _DEVICE, signed_in.device, _DEVICE_LIFE)
+    _delete(response, _STEP)
+
+
+def keep_session(response: AnyResponse, token: str) -> None:
+    """Have the browser hold a session's newest token."""
+    _set(response, _SESSION, token, sessions.LONGEST)
+
+
+def keep_step(response: AnyResponse, value: str) -> None:
+    """Have the browser hold a step of signing in."""
+    _set(response, _STEP, value, one_time.LIFE)
+
+
+def end(response: AnyResponse) -> None:
+    """Have the browser forget the session; the device stays recognised."""
+    _delete(response, _SESSION)
+    _delete(response, _STEP)
+
+
+def _name(name: str) -> str:
+    return f"__Host-{name}" if request.is_secure else name
+
+
+def _get(name: str) -> str | None:
+    return request.cookies.get(_name(name))
+
+
+def _set(response: AnyResponse, name: str, value: str, life: timedelta) -> None:
+    response.set_cookie(
+        _name(name),
+        value,
+        max_age=life,
+        secure=request.is_secure,
+        httponly=True,
+        samesite="Lax",
+    )
+
+
+def _delete(response: AnyResponse, name: str) -> None:
+    response.delete_cookie(_name(name), secure=request.is_secure, httponly=True, samesite="Lax")
