@@ -25,6 +25,7 @@ from consent_service.consents.feed import ChangeFeed
 from consent_service.consents.linking import Linking
 from consent_service.consents.service import Consents
 from consent_service.console import routes as console_routes
+from consent_service.console.blueprints import language_of_user
 from consent_service.console.shell import init_shell
 from consent_service.db import Database, Scope
 from consent_service.demo import routes as demo_routes
@@ -72,7 +73,7 @@ DEMO_BLUEPRINTS = ((demo_routes.demo, public),)
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "img-src 'self' data:; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    "img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 log = logging.getLogger(__name__)
@@ -175,12 +176,6 @@ def build(settings: Settings) -> Built:
     app = Flask("consent_service")
     app.config.update(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
-        # Flask's own cookie carries nothing but what a page of the console says once.
-        SECRET_KEY=keys.derive("said-once"),
-        SESSION_COOKIE_NAME="consent_said",
-        SESSION_COOKIE_PATH="/console",
-        SESSION_COOKIE_SECURE=settings.public_url.startswith("https:"),
-        SESSION_COOKIE_SAMESITE="Lax",
         API_TITLE="Consent Service",
         API_VERSION=__version__,
         OPENAPI_VERSION="3.1.0",
@@ -196,7 +191,6 @@ def build(settings: Settings) -> Built:
     provide(app, settings, database, keys, sites, notices, regions, consents, linking, gate, api)
     logs.log_requests(app)
     init_limits(app, settings)
-    init_shell(app)
     attempts = Attempts(database, keys, Throttle(limiter.storage))
     provide(
         app,
@@ -204,6 +198,7 @@ def build(settings: Settings) -> Built:
         Prove(database, keys, attempts),
         Account(database, keys),
     )
+    init_shell(app, language_of_user)
     app.register_error_handler(Exception, _render_error)
     app.after_request(_harden)
     _register(app, api, settings)

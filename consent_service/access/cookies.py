@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from flask import request
-from werkzeug.wrappers import Response as AnyResponse
+from werkzeug.wrappers import Response
 
 from consent_service.access import one_time, sessions
 from consent_service.access.auth import PLAIN_COOKIE
@@ -32,24 +32,29 @@ def device() -> str | None:
     return _get(_DEVICE)
 
 
-def begin(response: AnyResponse, signed_in: SignedIn) -> None:
+def begin(response: Response, signed_in: SignedIn) -> None:
     """Have the browser hold a session that has begun, and be recognised from now on."""
     keep_session(response, signed_in.token)
     _set(response, _DEVICE, signed_in.device, _DEVICE_LIFE)
     _delete(response, _STEP)
 
 
-def keep_session(response: AnyResponse, token: str) -> None:
+def keep_session(response: Response, token: str) -> None:
     """Have the browser hold a session's newest token."""
     _set(response, _SESSION, token, sessions.LONGEST)
 
 
-def keep_step(response: AnyResponse, value: str) -> None:
+def keep_step(response: Response, value: str) -> None:
     """Have the browser hold a step of signing in."""
     _set(response, _STEP, value, one_time.LIFE)
 
 
-def end(response: AnyResponse) -> None:
+def drop_step(response: Response) -> None:
+    """Have the browser forget a step of signing in."""
+    _delete(response, _STEP)
+
+
+def end(response: Response) -> None:
     """Have the browser forget the session; the device stays recognised."""
     _delete(response, _SESSION)
     _delete(response, _STEP)
@@ -63,7 +68,7 @@ def _get(name: str) -> str | None:
     return request.cookies.get(_name(name))
 
 
-def _set(response: AnyResponse, name: str, value: str, life: timedelta) -> None:
+def _set(response: Response, name: str, value: str, life: timedelta) -> None:
     response.set_cookie(
         _name(name),
         value,
@@ -74,5 +79,5 @@ def _set(response: AnyResponse, name: str, value: str, life: timedelta) -> None:
     )
 
 
-def _delete(response: AnyResponse, name: str) -> None:
+def _delete(response: Response, name: str) -> None:
     response.delete_cookie(_name(name), secure=request.is_secure, httponly=True, samesite="Lax")

@@ -20,6 +20,7 @@ TENANTS = [
     SimpleNamespace(slug="momo-pulse", name="Momo Pulse"),
     SimpleNamespace(slug="duka", name="Duka la Mama Asha & Wanawe, Mwanza"),
 ]
+ROOMS = ("home", "sites", "records", "keys", "users", "audit")
 BEFORE = {
     "name": "Shop",
     "origins": ["https://shop.example.com", "https://old.example.com"],
@@ -39,42 +40,45 @@ def make_app(language_of_user: Any = lambda: None) -> Flask:  # noqa: ANN401
     """Build the app: every page of the shell at its own address, with the console's policy."""
     app = Flask(__name__, static_folder=None)
     shell.init_shell(app, language_of_user)
-    for blueprint in (_pages(), *_places()):
-        app.register_blueprint(blueprint)
+    app.register_blueprint(_entrance())
+    app.register_blueprint(_elsewhere("workspace", *ROOMS, address="/console/<tenant>"))
+    app.register_blueprint(_elsewhere("own", "security", "language", "sign_out"))
+    app.register_blueprint(_ops())
     # What browsers ask for where a page names no icon, as what forms are answered with does not.
     app.add_url_rule("/favicon.ico", "favicon", lambda: "")
     return app
 
 
-def _pages() -> Blueprint:
-    entrance = Blueprint(
+def _entrance() -> Blueprint:
+    console = Blueprint(
         "entrance",
         __name__,
         url_prefix="/console",
         template_folder=str(CONSOLE / "templates"),
         static_folder=str(CONSOLE / "static"),
     )
-    entrance.context_processor(_context)
-    entrance.after_request(_finish)
-    entrance.add_url_rule("/gallery", "gallery", _gallery)
-    entrance.add_url_rule("/form", "form", _form, methods=["GET", "POST"])
-    entrance.add_url_rule("/confirm", "confirm", lambda: _show("confirm.html"))
-    entrance.add_url_rule("/sign-in", "sign_in", lambda: _show("sign_in.html"))
-    entrance.add_url_rule("/error/<int:status>", "error", _error)
-    return entrance
+    console.context_processor(_context)
+    console.after_request(_finish)
+    console.add_url_rule("/gallery", "gallery", _gallery)
+    console.add_url_rule("/form", "form", _form, methods=["GET", "POST"])
+    console.add_url_rule("/confirm", "confirm", lambda: _show("confirm.html"))
+    console.add_url_rule("/sign-in", "sign_in", lambda: _show("sign_in.html"))
+    console.add_url_rule("/error/<int:status>", "error", _error)
+    return console
 
 
-def _places() -> tuple[Blueprint, Blueprint, Blueprint]:
-    """Make all that the frame of a page links to."""
-    workspace = Blueprint("workspace", __name__)
-    for room in ("sites", "records", "keys", "users", "audit"):
-        workspace.add_url_rule(f"/console/t/<tenant>/{room}", room, lambda tenant: tenant)
-    own = Blueprint("own", __name__)
-    for place in ("security", "language", "sign_out"):
-        own.add_url_rule(f"/console/account/{place}", place, _posted, methods=["GET", "POST"])
+def _elsewhere(name: str, *places: str, address: str = "/console") -> Blueprint:
+    """Stand in for pages that the frame leads to."""
+    blueprint = Blueprint(name, __name__, url_prefix=address)
+    for place in places:
+        blueprint.add_url_rule(f"/{place}", place, _posted, methods=["GET", "POST"])
+    return blueprint
+
+
+def _ops() -> Blueprint:
     ops = Blueprint("ops", __name__, template_folder="templates")
     ops.add_url_rule("/docs", "docs", lambda: "")
-    return workspace, own, ops
+    return ops
 
 
 def _context() -> dict[str, Any]:
@@ -94,7 +98,7 @@ def _finish(response: Response) -> Response:
     return remember_language(response)
 
 
-def _posted() -> dict[str, str]:
+def _posted(**_: str) -> dict[str, str]:
     return dict(request.form)
 
 

@@ -16,7 +16,7 @@ import consent_service
 from consent_service import config
 from consent_service.access.auth import public, signed_in
 from consent_service.app import BLUEPRINTS, DEMO_BLUEPRINTS, Built, build
-from consent_service.tenants.auth import anybody_of_site, pages_of_site
+from consent_service.tenants.auth import anybody_of_site, members_of_tenant, pages_of_site
 from tests.builders import SITE_KEY, Service
 
 TABLE = BLUEPRINTS + DEMO_BLUEPRINTS
@@ -81,7 +81,7 @@ def test_what_belongs_to_a_site_is_never_public(built: Built) -> None:
             if rule.methods and rule.methods & {"POST", "PUT", "PATCH", "DELETE"}:
                 assert auth is pages_of_site, rule.rule
         else:
-            assert auth in {public, signed_in, None}, rule.rule
+            assert auth in {public, signed_in, members_of_tenant, None}, rule.rule
 
 
 def description(built: Built) -> dict[str, Any]:
