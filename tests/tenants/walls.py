@@ -76,6 +76,8 @@ class Tenant:
             for value in row.values():
                 if isinstance(value, bytes):
                     found |= {repr(value)[2:-1], value.hex()}
+                elif isinstance(value, dict):
+                    found |= set(value.values())
                 elif isinstance(value, UUID | str):
                     found.add(str(value))
         return found
@@ -143,10 +145,12 @@ class Walls:
         statements: str,
         *parameters: object,
         scope: UUID | Scope | None = None,
+        undo: bool = False,
     ) -> list[Any]:
-        """Run raw SQL as the service's user, commit, and return the rows of the last statement.
+        """Run raw SQL as the service's user, and return the rows of the last statement.
 
         :param scope: the attacker's tenant unless another is stated
+        :param undo: to roll back, not commit
         :raises psycopg.Error: what the database says
         """
         with self.served.transaction(scope or self.attacker.id) as connection:
@@ -156,35 +160,40 @@ class Walls:
                 *before, last = statements.split(";\n")
                 for statement in before:
                     raw.execute(statement)
-                if "COPY" in last:
+                if last.endswith("TO STDOUT"):
                     with raw.cursor().copy(last) as copy:
                         return list(copy.rows())
                 cursor = raw.execute(last, parameters or None)
                 return list(cursor.fetchall()) if cursor.description else []
             finally:
                 raw.remove_notice_handler(self._hear)
+                if undo:
+                    raw.execute("ROLLBACK")
+
+    def told_of(self, said: Sequence[object]) -> set[str]:
+        """Return what is said of the victim's rows, that the attacker's do not hold too."""
+        told = repr(said).replace("\\\\", "\\")
+        known = self.victim.secrets() - self.attacker.secrets()
+        return {secret for secret in known if secret in told}
 
     def _hear(self, notice: psycopg.errors.Diagnostic) -> None:
         self.notices.append(f"{notice.message_primary} {notice.message_detail}")
 
-    def all_rows(self, name: str) -> list[Row]:
-        """Return all rows of a table, with where and by whom each was written last."""
-        with unwalled(self.owner) as connection:
-            query = text(f"SELECT ctid, xmin, * FROM {name}")  # noqa: S608
-            return [dict(row) for row in connection.execute(query).mappings()]
-
     def all_else(self) -> dict[str, list[str]]:
-        """Return all rows that are not the attacker's, and what keeps them so."""
-        found = {
-            name: sorted(
-                repr(row) for row in self.all_rows(name) if not self.attacker.owns(name, row)
-            )
-            for name in TABLES
-        }
+        """Return all rows that are not the attacker's, and what keeps them so.
+
+        Each row comes with where and by which transaction it was written last.
+        """
+        found = {}
+        with unwalled(self.owner) as connection:
+            for name in TABLES:
+                query = text(f"SELECT ctid, xmin, * FROM {name}")  # noqa: S608
+                rows = [dict(row) for row in connection.execute(query).mappings()]
+                found[name] = [repr(row) for row in rows if not self.attacker.owns(name, row)]
         with self.owner.reading(Scope.NONE) as connection:
-            for what, query in _KEEPING.items():
-                found[what] = sorted(map(repr, connection.execute(text(query))))
-        return found
+            for what, keeping in _KEEPING.items():
+                found[what] = [repr(row) for row in connection.execute(text(keeping))]
+        return {what: sorted(rows) for what, rows in found.items()}
 
 
 _KEEPING = {
