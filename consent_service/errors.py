@@ -92,10 +92,10 @@ class UnknownTenant(NotFound):
 
 
 class UnknownSite(NotFound):
-    """No site has this key, or it has no published notice yet."""
+    """No site (of the caller's tenant) has this key, or visitors find no published notice there."""
 
     code = "unknown_site"
-    message = "No site with a published notice has this key. Check the key in the script tag."
+    message = "No site has this key, or no notice of it is published yet. Check the key."
 
 
 class UnknownService(NotFound):

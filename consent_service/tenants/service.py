@@ -211,6 +211,19 @@ def find_site(database: Database, site_key: str) -> Site:
     return _site(row)
 
 
+def site_of(database: Database, tenant_id: UUID, site_key: str) -> Site:
+    """Return a tenant's site, from the database. Raises UnknownSite when the tenant has no such."""
+    with database.reading(tenant_id) as connection:
+        row = connection.execute(
+            select(SiteRow.__table__).where(
+                SiteRow.tenant_id == tenant_id, SiteRow.site_key == site_key
+            )
+        ).one_or_none()
+    if row is None:
+        raise UnknownSite
+    return _site(row)
+
+
 def add_link_key(database: Database, keys: Keyring, site: Site, *, by: Actor) -> LinkKey:
     """Make a link key beside those that the site has.
 

@@ -17,6 +17,7 @@ from consent_service.tenants.service import (
     find_site,
     find_tenant,
     set_origins,
+    site_of,
 )
 from tests.builders import ORIGIN, SITE_KEY, Service
 
@@ -104,6 +105,15 @@ def test_a_site_is_found_as_it_was_made(service: Service) -> None:
 def test_a_site_that_nobody_made_is_not_found(database: Database) -> None:
     with pytest.raises(UnknownSite):
         find_site(database, "site_nobody")
+
+
+def test_a_site_is_found_for_its_own_tenant_alone(service: Service) -> None:
+    database = service.built.database
+    other = create_tenant(database, "other", "Other", by=OPERATOR)
+    assert vars(site_of(database, service.tenant.id, SITE_KEY)) == vars(service.site)
+    for tenant_id, key in ((other.id, SITE_KEY), (service.tenant.id, "site_nobody")):
+        with pytest.raises(UnknownSite):
+            site_of(database, tenant_id, key)
 
 
 def test_an_origin_is_written_as_browsers_do(service: Service) -> None:
