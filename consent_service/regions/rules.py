@@ -62,6 +62,19 @@ def read_rules(version: str, lines: Iterable[str]) -> dict[str, Rule]:
     return rules
 
 
+def override_problems(
+    rules: Mapping[str, Rule], overrides: Mapping[str, str]
+) -> dict[str, list[str]]:
+    """Return what is wrong with a site's own regimes, by region code; empty when nothing is."""
+    found = {}
+    for region, regime in overrides.items():
+        if region not in rules:
+            found[region] = ["The table has no such region; it has codes such as GB, US-CA and *."]
+        elif regime not in REGIMES:
+            found[region] = [f"Give one of {', '.join(REGIMES)}."]
+    return found
+
+
 def rule_for(
     rules: Mapping[str, Rule], place: Place, overrides: Mapping[str, str] | None = None
 ) -> Rule:

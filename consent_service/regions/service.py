@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import geoip2.database
 import maxminddb
@@ -16,7 +16,6 @@ from geoip2.models import City
 
 from consent_service.errors import OperatorError
 from consent_service.regions.rules import Place, Rule, read_rules, rule_for
-from consent_service.tenants.service import Site
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -27,6 +26,17 @@ NOWHERE = Place()
 
 #: What CDNs send for "unknown" and for the Tor network.
 _NO_COUNTRY = {"XX", "T1"}
+
+
+class OwnRegimes(Protocol):
+    """A site, as far as its rules depend on it; one that changed is another object."""
+
+    @property
+    def regime_overrides(self) -> Mapping[str, str]:
+        """The site's own regime by region code."""
+
+    def __hash__(self) -> int:
+        """By identity."""
 
 
 class Regions:
@@ -49,14 +59,14 @@ class Regions:
             return _place(stated.upper())
         return self._find(environ.get("REMOTE_ADDR", ""))
 
-    def rule(self, place: Place, site: Site) -> Rule:
+    def rule(self, place: Place, site: OwnRegimes) -> Rule:
         """Return the rule for a visitor of a site."""
         return _rule(self, place, site)
 
 
 # Sites and places are few and the answer depends on nothing else: the gate asks this each time.
 @lru_cache(maxsize=4096)
-def _rule(regions: Regions, place: Place, site: Site) -> Rule:
+def _rule(regions: Regions, place: Place, site: OwnRegimes) -> Rule:
     return rule_for(regions.rules, place, site.regime_overrides)
 
 
