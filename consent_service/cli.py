@@ -29,17 +29,9 @@ from consent_service.embed.service import (
 from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.key_file import KEY_KINDS
 from consent_service.notices.service import publish_notice
-from consent_service.regions.rules import REGIMES
-from consent_service.regions.service import Regions, newest_rules
-from consent_service.tenants.service import (
-    add_link_key,
-    create_site,
-    create_tenant,
-    find_site,
-    find_tenant,
-    link_keys,
-    retire_link_key,
-)
+from consent_service.regions.service import Regions
+from consent_service.tenants.link_keys import add_link_key, link_keys, retire_link_key
+from consent_service.tenants.service import create_site, create_tenant, find_site, find_tenant
 from consent_service.web import read_json
 
 if TYPE_CHECKING:
@@ -270,7 +262,9 @@ def site_create(
             name,
             origins,
             cookie_domain=cookie_domain,
-            regime_overrides=_overrides(regimes),
+            regime_overrides={
+                region: regime for region, _, regime in (pair.partition("=") for pair in regimes)
+            },
             by=OPERATOR,
         )
     base = config.load().public_url or "https://YOUR-CONSENT-HOST"
@@ -303,20 +297,6 @@ def site_snippet(site_key: str) -> None:
     click.echo(f'  <script src="{base}/embed/widget-{site_independent_digest()}.js"')
     click.echo(f'    data-site="{site_key}" integrity="{integrity}"')
     click.echo('    crossorigin="anonymous" async></script>')
-
-
-def _overrides(pairs: tuple[str, ...]) -> dict[str, str]:
-    regions = newest_rules()
-    overrides = {}
-    for pair in pairs:
-        region, _, regime = pair.partition("=")
-        if region not in regions or regime not in REGIMES:
-            raise OperatorError(
-                f"{pair!r} is not REGION=REGIME with a region of the table (such as GB, US-CA or "
-                f"*) and one of {', '.join(REGIMES)}."
-            )
-        overrides[region] = regime
-    return overrides
 
 
 @site.group("link-key")

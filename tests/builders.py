@@ -21,14 +21,8 @@ from consent_service.app import Built, build
 from consent_service.db import Database, Scope
 from consent_service.notices.service import publish_notice
 from consent_service.signing import CompactSigner, Keyring, ensure_keys
-from consent_service.tenants.service import (
-    LinkKey,
-    Site,
-    Tenant,
-    add_link_key,
-    create_site,
-    create_tenant,
-)
+from consent_service.tenants.link_keys import LinkKey, add_link_key
+from consent_service.tenants.service import Site, Tenant, create_site, create_tenant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

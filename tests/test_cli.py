@@ -218,9 +218,15 @@ def test_what_is_missing_in_a_notice_is_named_by_its_path(
         *(
             (
                 ["site", "create", "momo", "--name", "x", "--origin", ORIGIN, "--regime", wrong],
-                "is not REGION=REGIME",
+                told,
             )
-            for wrong in ("GB", "GB=", "ZZ=opt_in", "GB=maybe", "")
+            for wrong, told in (
+                ("GB", "regime_overrides.GB: Give one of opt_in, opt_out, notice"),
+                ("GB=", "regime_overrides.GB: Give one of"),
+                ("GB=maybe", "regime_overrides.GB: Give one of"),
+                ("ZZ=opt_in", "regime_overrides.ZZ: The table has no such region"),
+                ("", "regime_overrides.: The table has no such region"),
+            )
         ),
         (["notice", "publish", "nowhere.json", "--site", "site_x"], "nowhere.json"),
         (["notice", "publish", "-", "--site", "site_nobody"], "No site"),

@@ -36,7 +36,8 @@ from consent_service.errors import InvalidUserToken
 from consent_service.notices.service import NoticeDirectory
 from consent_service.regions.rules import Rule
 from consent_service.signing import Keyring
-from consent_service.tenants.service import Site, link_keys
+from consent_service.tenants.link_keys import link_keys
+from consent_service.tenants.service import Site
 
 _linked = LinkedUserRow.__table__.c
 _records = RecordRow.__table__.c

@@ -14,7 +14,7 @@ from consent_service.tenants.service import (
     create_tenant,
     find_site,
     find_tenant,
-    set_origins,
+    update_site,
 )
 
 SITE_KEY = "site_demo"
@@ -31,7 +31,8 @@ def seed(database: Database, port: int) -> None:
     try:
         site = find_site(database, SITE_KEY)
         if site.allowed_origins != set(origins):
-            set_origins(database, site, origins, by=OPERATOR)
+            changes = {"allowed_origins": origins}
+            update_site(database, site, changes, revision=site.revision, by=OPERATOR)
     except UnknownSite:
         site = create_site(
             database, tenant, "Momo Pulse dashboard", origins, site_key=SITE_KEY, by=OPERATOR

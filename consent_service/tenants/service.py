@@ -1,16 +1,15 @@
-"""Make tenants and sites, find a site by its public key, and manage the keys it signs with."""
+"""Make tenants and sites, change sites, and find a site by its public key."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from itsdangerous.encoding import base64_encode
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
+from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
@@ -18,19 +17,24 @@ from consent_service.access import audit
 from consent_service.access.actor import Actor
 from consent_service.db import Database, Follower, Scope, database_ms
 from consent_service.errors import (
-    NotFound,
+    Stale,
     Unavailable,
     UnknownSite,
     UnknownTenant,
     ValidationFailed,
 )
-from consent_service.signing import Keyring
-from consent_service.tenants.models import LinkKeyRow, SiteRow, TenantRow
-
-_LONGEST_NAME = 200
+from consent_service.regions.rules import override_problems
+from consent_service.regions.service import newest_rules
+from consent_service.tenants.models import SiteRow, TenantRow
+from consent_service.text import name_problems
 
 #: What may be changed of a site.
-_EDITABLE = ("name", "allowed_origins", "cookie_domain", "regime_overrides")
+EDITABLE = ("name", "allowed_origins", "cookie_domain", "regime_overrides")
+
+#: More origins than any site has; each answer to a page is checked against them.
+MAX_ORIGINS = 100
+
+_LONGEST_ORIGIN = 255
 
 
 @dataclass(frozen=True)
@@ -61,16 +65,16 @@ class Site:
         """Name of the token's cookie; the readable one has ``_choices`` after it."""
         return f"cookie_consent_{self.site_key.removeprefix('site_')}"
 
-
-@dataclass(frozen=True)
-class LinkKey:
-    """A key that a site's server signs its users' tokens with."""
-
-    number: int
-    created_at: datetime
-    retired_at: datetime | None
-    #: None when the key file no longer has the key that it was derived from.
-    secret: str | None = field(repr=False)
+    def shown(self) -> dict[str, Any]:
+        """Return what its tenant sees of it, as JSON values."""
+        return {
+            "site_key": self.site_key,
+            "name": self.name,
+            "allowed_origins": sorted(self.allowed_origins),
+            "cookie_domain": self.cookie_domain,
+            "regime_overrides": dict(self.regime_overrides),
+            "revision": self.revision,
+        }
 
 
 def create_tenant(database: Database, slug: str, name: str, *, by: Actor) -> Tenant:
@@ -79,7 +83,7 @@ def create_tenant(database: Database, slug: str, name: str, *, by: Actor) -> Ten
     :raises ValidationFailed: when the slug is taken or not lower-case letters, digits and hyphens,
         or the name is empty or too long
     """
-    problems = _name_problems(name)
+    problems = name_problems(name)
     if not re.fullmatch(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", slug):
         problems["slug"] = ["Use lower-case letters, digits and hyphens, up to 63."]
     if problems:
@@ -122,7 +126,7 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
     database: Database,
     tenant: Tenant,
     name: str,
-    origins: Sequence[str],
+    origins: Iterable[str],
     *,
     site_key: str | None = None,
     cookie_domain: str | None = None,
@@ -134,29 +138,30 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
     :param origins: pages' origins as browsers send them, e.g. ``https://app.example.com``
     :param cookie_domain: parent domain that the site's subdomains share, or None for one host
     :param regime_overrides: the site's own regime by region code
-    :raises ValidationFailed: when the name, an origin, the domain or the key is not right
+    :raises ValidationFailed: when one of these, or the key, is not right
     """
-    problems = {**_name_problems(name), **_site_problems(origins, cookie_domain, site_key)}
-    if problems:
-        raise ValidationFailed(fields=problems)
+    setup = {
+        "name": name,
+        "allowed_origins": origins,
+        "cookie_domain": cookie_domain,
+        "regime_overrides": regime_overrides or {},
+    }
+    columns = _checked(setup, **_key_problems(site_key))
     site = Site(
         id=clock.new_id(),
         tenant_id=tenant.id,
         site_key=site_key or clock.new_site_key(),
         name=name,
-        allowed_origins=frozenset(origins),
+        allowed_origins=frozenset(columns["allowed_origins"]),
         cookie_domain=cookie_domain,
-        regime_overrides=dict(regime_overrides or {}),
+        regime_overrides=columns["regime_overrides"],
         revision=1,
     )
     row = {
+        **columns,
         "id": site.id,
         "tenant_id": tenant.id,
         "site_key": site.site_key,
-        "name": name,
-        "allowed_origins": sorted(site.allowed_origins),
-        "cookie_domain": cookie_domain,
-        "regime_overrides": site.regime_overrides,
         "revision": 1,
         "created_at": clock.now(),
         "changed_ms": database_ms(),
@@ -164,30 +169,42 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
     try:
         with database.transaction(tenant.id) as connection:
             connection.execute(insert(SiteRow).values(row))
-            after = {name: row[name] for name in _EDITABLE}
             audit.write(
-                connection, tenant.id, by, "site.created", "site", site.site_key, after=after
+                connection, tenant.id, by, "site.created", "site", site.site_key, after=columns
             )
     except IntegrityError:
         raise ValidationFailed(fields={"site_key": ["Another site has this key."]}) from None
     return site
 
 
-def set_origins(database: Database, site: Site, origins: Sequence[str], *, by: Actor) -> None:
-    """Replace the allowed origins of a site. Raises ValidationFailed when one is not right."""
-    problems = _site_problems(origins)
-    if problems:
-        raise ValidationFailed(fields=problems)
+def update_site(
+    database: Database, site: Site, changes: Mapping[str, Any], *, revision: int, by: Actor
+) -> Site:
+    """Change a site's set-up and return it; what stays as it was is no change.
+
+    :param changes: new values of some of :data:`EDITABLE`, each as for :func:`create_site`
+    :param revision: the revision that the changes were made to
+    :raises ValidationFailed: when a value is not right
+    :raises Stale: when somebody else has changed the site since that revision
+    """
+    columns = _checked(changes)
     with database.transaction(site.tenant_id) as connection:
-        connection.execute(
-            update(SiteRow)
-            .where(SiteRow.tenant_id == site.tenant_id, SiteRow.id == site.id)
-            .values(
-                allowed_origins=sorted(origins),
-                revision=SiteRow.revision + 1,
-                changed_ms=database_ms(),
-            )
+        mine = (SiteRow.tenant_id == site.tenant_id, SiteRow.id == site.id)
+        now = _site(
+            connection.execute(select(SiteRow.__table__).where(*mine).with_for_update()).one()
         )
+        before = now.shown()
+        if now.revision != revision:
+            raise Stale(current=before, sent={**before, **columns, "revision": revision})
+        after = {name: value for name, value in columns.items() if value != before[name]}
+        if not after:
+            return now
+        changed = connection.execute(
+            update(SiteRow)
+            .where(*mine)
+            .values(**after, revision=revision + 1, changed_ms=database_ms())
+            .returning(*SiteRow.__table__.c)
+        ).one()
         audit.write(
             connection,
             site.tenant_id,
@@ -195,9 +212,19 @@ def set_origins(database: Database, site: Site, origins: Sequence[str], *, by: A
             "site.updated",
             "site",
             site.site_key,
-            before={"allowed_origins": sorted(site.allowed_origins)},
-            after={"allowed_origins": sorted(origins)},
+            before={name: before[name] for name in after},
+            after=after,
         )
+    return _site(changed)
+
+
+def sites_of(database: Database, tenant_id: UUID) -> list[Site]:
+    """Return a tenant's sites, oldest first."""
+    with database.reading(tenant_id) as connection:
+        rows = connection.execute(
+            select(SiteRow.__table__).where(SiteRow.tenant_id == tenant_id).order_by(SiteRow.id)
+        ).all()
+    return [_site(row) for row in rows]
 
 
 def find_site(database: Database, site_key: str) -> Site:
@@ -224,100 +251,51 @@ def site_of(database: Database, tenant_id: UUID, site_key: str) -> Site:
     return _site(row)
 
 
-def add_link_key(database: Database, keys: Keyring, site: Site, *, by: Actor) -> LinkKey:
-    """Make a link key beside those that the site has.
+def _checked(setup: Mapping[str, Any], **problems: list[str]) -> dict[str, Any]:
+    """Return the columns for what a site is to be set up with.
 
-    Its secret is derived from the key file and stored nowhere: neither the database nor the file
-    alone gives it away.
-
-    :raises Unavailable: when another one was made at the same moment
+    :param problems: what else is wrong
+    :raises ValidationFailed: when a value is not right
     """
-    try:
-        with database.transaction(site.tenant_id) as connection:
-            newest: int | None = connection.execute(
-                select(func.max(LinkKeyRow.number)).where(_of_site(site))
-            ).scalar_one()
-            made = connection.execute(
-                insert(LinkKeyRow)
-                .values(
-                    site_id=site.id,
-                    number=(newest or 0) + 1,
-                    tenant_id=site.tenant_id,
-                    token_key_id=keys.token_key_id,
-                    created_at=clock.now(),
-                )
-                .returning(*LinkKeyRow.__table__.c)
-            ).one()
-            named = f"{site.site_key} {made.number}"
-            audit.write(connection, site.tenant_id, by, "link_key.created", "link_key", named)
-    except IntegrityError as error:
-        raise Unavailable from error
-    return _link_key(made, keys, site)
+    columns = {name: setup[name] for name in EDITABLE if name in setup}
+    found: dict[str, Any] = dict(problems)
+    if "name" in columns:
+        found |= name_problems(columns["name"])
+    if "allowed_origins" in columns:
+        columns["allowed_origins"] = sorted(set(columns["allowed_origins"]))
+        found |= _origin_problems(columns["allowed_origins"])
+    if columns.get("cookie_domain") is not None:
+        found |= _domain_problems(columns["cookie_domain"])
+    if "regime_overrides" in columns:
+        columns["regime_overrides"] = dict(columns["regime_overrides"])
+        wrong = override_problems(newest_rules(), columns["regime_overrides"])
+        found |= {"regime_overrides": wrong} if wrong else {}
+    if found:
+        raise ValidationFailed(fields=found)
+    return columns
 
 
-def link_keys(database: Database, keys: Keyring, site: Site) -> list[LinkKey]:
-    """Return the site's link keys, oldest to newest, the retired ones too."""
-    with database.reading(site.tenant_id) as connection:
-        rows = connection.execute(
-            select(LinkKeyRow.__table__).where(_of_site(site)).order_by(LinkKeyRow.number)
-        ).all()
-    return [_link_key(row, keys, site) for row in rows]
+def _origin_problems(origins: list[str]) -> dict[str, list[str]]:
+    if not 1 <= len(origins) <= MAX_ORIGINS:
+        return {"allowed_origins": [f"Name at least one origin, and at most {MAX_ORIGINS}."]}
+    wrong = [
+        f"{origin[:_LONGEST_ORIGIN]!r} is not an origin; write it like https://app.example.com."
+        for origin in origins
+        if len(origin) > _LONGEST_ORIGIN or not _is_origin(origin)
+    ]
+    return {"allowed_origins": wrong} if wrong else {}
 
 
-def retire_link_key(database: Database, site: Site, number: int, *, by: Actor) -> None:
-    """Have tokens that are signed with a link key refused from now on.
-
-    :raises NotFound: when the site has no such key, or it was retired before
-    """
-    with database.transaction(site.tenant_id) as connection:
-        retired = connection.execute(
-            update(LinkKeyRow)
-            .where(_of_site(site), LinkKeyRow.number == number, LinkKeyRow.retired_at.is_(None))
-            .values(retired_at=clock.now())
-        )
-        if not retired.rowcount:
-            raise NotFound(f"The site has no link key {number} in use.")
-        named = f"{site.site_key} {number}"
-        audit.write(connection, site.tenant_id, by, "link_key.retired", "link_key", named)
-
-
-def _of_site(site: Site) -> ColumnElement[bool]:
-    return and_(LinkKeyRow.tenant_id == site.tenant_id, LinkKeyRow.site_id == site.id)
-
-
-def _link_key(row: Row[tuple[object, ...]], keys: Keyring, site: Site) -> LinkKey:
-    secret = keys.derive_from(row.token_key_id, f"link-key {site.id} {row.number}")
-    return LinkKey(
-        row.number,
-        row.created_at,
-        row.retired_at,
-        f"link_{base64_encode(secret).decode()}" if secret else None,
-    )
-
-
-def _name_problems(name: str) -> dict[str, list[str]]:
-    if 1 <= len(name) <= _LONGEST_NAME:
+def _domain_problems(cookie_domain: str) -> dict[str, list[str]]:
+    if re.fullmatch(r"(?=.{,253}\Z)[a-z0-9-]+(\.[a-z0-9-]+)+", cookie_domain):
         return {}
-    return {"name": [f"Give a name of at most {_LONGEST_NAME} characters."]}
+    return {"cookie_domain": ["Write it like example.com: lower case, without a dot before."]}
 
 
-def _site_problems(
-    origins: Sequence[str], cookie_domain: str | None = None, site_key: str | None = None
-) -> dict[str, list[str]]:
-    problems: dict[str, list[str]] = {}
-    wrong = [origin for origin in origins if not _is_origin(origin)]
-    if wrong or not origins:
-        problems["allowed_origins"] = [
-            f"{origin!r} is not an origin; write it like https://app.example.com."
-            for origin in wrong
-        ] or ["Name at least one origin."]
-    if cookie_domain is not None and not re.fullmatch(
-        r"(?=.{,253}\Z)[a-z0-9-]+(\.[a-z0-9-]+)+", cookie_domain
-    ):
-        problems["cookie_domain"] = ["Write it like example.com: lower case, without a dot before."]
-    if site_key is not None and not re.fullmatch(r"site_[A-Za-z0-9_-]{1,59}", site_key):
-        problems["site_key"] = ["A key is site_ and letters, digits, hyphens or underscores."]
-    return problems
+def _key_problems(site_key: str | None) -> dict[str, list[str]]:
+    if site_key is None or re.fullmatch(r"site_[A-Za-z0-9_-]{1,59}", site_key):
+        return {}
+    return {"site_key": ["A key is site_ and letters, digits, hyphens or underscores."]}
 
 
 def _is_origin(text: str) -> bool:

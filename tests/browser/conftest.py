@@ -20,7 +20,7 @@ from consent_service.db import Database
 from consent_service.demo.seed import seed
 from consent_service.notices.service import publish_notice
 from consent_service.signing import ensure_keys
-from consent_service.tenants.service import create_site, create_tenant, find_site, set_origins
+from consent_service.tenants.service import create_site, create_tenant, find_site, update_site
 from tests import servers
 from tests.browser.engines import ENGINES
 from tests.browser.notice import NOTICE
@@ -113,7 +113,9 @@ def shop(own_demo: str, sqlite_url: str) -> Iterator[Shop]:
     """A page that may use the demo's site from another host."""
     with open_shop(own_demo) as made:
         database = Database(sqlite_url)
-        set_origins(database, find_site(database, "site_demo"), [made.origin], by=OPERATOR)
+        site = find_site(database, "site_demo")
+        changes = {"allowed_origins": [made.origin]}
+        update_site(database, site, changes, revision=site.revision, by=OPERATOR)
         database.close()
         preflight = {"Origin": made.origin}
         wait_until(

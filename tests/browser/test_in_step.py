@@ -17,13 +17,8 @@ from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
 from consent_service.notices.service import publish_notice
 from consent_service.signing import Keyring
-from consent_service.tenants.service import (
-    LinkKey,
-    add_link_key,
-    create_site,
-    find_site,
-    find_tenant,
-)
+from consent_service.tenants.link_keys import LinkKey, add_link_key
+from consent_service.tenants.service import create_site, find_site, find_tenant
 from tests import servers
 from tests.browser.conftest import Shop
 from tests.browser.own_pages import WAITING, stage

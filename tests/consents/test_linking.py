@@ -17,7 +17,7 @@ from consent_service.access.actor import OPERATOR
 from consent_service.consents import store, tokens
 from consent_service.errors import Unavailable
 from consent_service.signing import Keyring, canonical_json, ensure_keys, rotate
-from consent_service.tenants.service import retire_link_key
+from consent_service.tenants.link_keys import retire_link_key
 from tests.builders import (
     COUNTRY_HEADER,
     FORGERIES,

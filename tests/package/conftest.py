@@ -18,7 +18,7 @@ from consent_service import signing
 from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
 from consent_service.demo.seed import SITE_KEY, seed
-from consent_service.tenants.service import find_site, set_origins
+from consent_service.tenants.service import find_site, update_site
 from tests import servers
 from tests.package.site import INDEX, ROOT, TRUSTED_TYPES, WIDGET, Customer, Shop, npm
 
@@ -118,7 +118,9 @@ def shop(
         origin = f"http://localhost:{server.server_port}"
         database = Database(url)
         seed(database, port)
-        set_origins(database, find_site(database, SITE_KEY), [origin], by=OPERATOR)
+        site = find_site(database, SITE_KEY)
+        changes = {"allowed_origins": [origin]}
+        update_site(database, site, changes, revision=site.revision, by=OPERATOR)
         database.close()
         with servers.service(url, keys, port=port, demo="1", workers="1"):
             yield Shop(origin, service)

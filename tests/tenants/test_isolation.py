@@ -13,7 +13,8 @@ from consent_service import clock
 from consent_service.access.actor import OPERATOR
 from consent_service.consents.models import CurrentStateRow, RecordRow
 from consent_service.signing import Keyring
-from consent_service.tenants.service import Site, create_tenant, link_keys, retire_link_key
+from consent_service.tenants.link_keys import link_keys, retire_link_key
+from consent_service.tenants.service import Site, create_tenant
 from tests.builders import ORIGIN, SITE_KEY, Service, make_user_token
 
 KEY = {"Idempotency-Key": "a-random-id-of-the-decision"}

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from consent_service.access.actor import OPERATOR
 from consent_service.db import Database, Scope
-from consent_service.errors import NotFound, Unavailable, UnknownSite, ValidationFailed
+from consent_service.errors import Stale, Unavailable, UnknownSite, UnknownTenant, ValidationFailed
 from consent_service.tenants.service import (
     SiteDirectory,
     create_site,
     create_tenant,
     find_site,
     find_tenant,
-    set_origins,
     site_of,
+    sites_of,
+    update_site,
 )
 from tests.builders import ORIGIN, SITE_KEY, Service
 
@@ -49,8 +52,13 @@ def database(service: Service) -> Database:
 
 def problems(call: Callable[..., object], *args: Any, **options: Any) -> dict[str, Any]:  # noqa: ANN401
     with pytest.raises(ValidationFailed) as caught:
-        call(*args, **options)
+        call(*args, **options, by=OPERATOR)
     return dict(caught.value.fields or {})
+
+
+def told(event: dict[str, Any], side: str) -> Any:  # noqa: ANN401
+    """Return what an event says, which SQLite's driver gives as text."""
+    return json.loads(event[side]) if isinstance(event[side], str) else event[side]
 
 
 def test_a_tenant_is_found_by_its_slug(database: Database) -> None:
@@ -59,7 +67,7 @@ def test_a_tenant_is_found_by_its_slug(database: Database) -> None:
 
 
 def test_a_tenant_that_nobody_made_is_not_found(database: Database) -> None:
-    with pytest.raises(NotFound, match="'nobody'"):
+    with pytest.raises(UnknownTenant):
         find_tenant(database, "nobody")
 
 
@@ -74,7 +82,7 @@ def test_a_slug_is_taken_once(database: Database) -> None:
 
 def test_a_name_has_a_length(service: Service) -> None:
     database = service.built.database
-    for name in ("", "x" * 201):
+    for name in ("", " ", "x" * 201, "a\0b", "two\nlines"):
         assert set(problems(create_tenant, database, "momo", name)) == {"name"}
         assert set(problems(create_site, database, service.tenant, name, [ORIGIN])) == {"name"}
 
@@ -120,12 +128,97 @@ def test_an_origin_is_written_as_browsers_do(service: Service) -> None:
     database = service.built.database
     for wrong in NO_ORIGINS:
         for call in (
-            lambda origins: create_site(database, service.tenant, "App", origins, by=OPERATOR),
-            lambda origins: set_origins(database, service.site, origins, by=OPERATOR),
+            lambda origins, by: create_site(database, service.tenant, "App", origins, by=by),
+            lambda origins, by: update_site(
+                database, service.site, {"allowed_origins": origins}, revision=1, by=by
+            ),
         ):
             assert set(problems(call, [ORIGIN, wrong])) == {"allowed_origins"}, wrong
             assert set(problems(call, [])) == {"allowed_origins"}
     assert find_site(database, SITE_KEY).allowed_origins == {ORIGIN}
+
+
+def test_a_regime_is_for_a_region_of_the_table(service: Service) -> None:
+    database = service.built.database
+    for wrong in ({"ZZ": "opt_in"}, {"GB": "maybe"}, {"": "opt_in"}, {"gb": "opt_out"}):
+        for call in (
+            lambda by, wrong=wrong: create_site(
+                database, service.tenant, "App", [ORIGIN], regime_overrides=wrong, by=by
+            ),
+            lambda by, wrong=wrong: update_site(
+                database, service.site, {"regime_overrides": wrong}, revision=1, by=by
+            ),
+        ):
+            (region,) = wrong
+            assert set(problems(call)["regime_overrides"]) == {region}
+    assert find_site(database, SITE_KEY).regime_overrides == {}
+
+
+def test_a_site_is_changed_in_what_is_named_and_the_change_is_told(service: Service) -> None:
+    database = service.built.database
+    changed = update_site(
+        database,
+        service.site,
+        {"name": "Shop", "allowed_origins": [ORIGIN], "cookie_domain": "example.com"},
+        revision=1,
+        by=OPERATOR,
+    )
+    assert changed.shown() == {
+        **service.site.shown(),
+        "name": "Shop",
+        "cookie_domain": "example.com",
+        "revision": 2,
+    }
+    assert vars(find_site(database, SITE_KEY)) == vars(changed)
+    event = service.rows("audit_events")[-1]
+    assert (event["action"], event["object_id"]) == ("site.updated", SITE_KEY)
+    assert told(event, "before") == {"name": "App", "cookie_domain": None}
+    assert told(event, "after") == {"name": "Shop", "cookie_domain": "example.com"}
+
+
+def test_a_change_that_changes_nothing_leaves_the_site_as_it_is(service: Service) -> None:
+    database = service.built.database
+    events = len(service.rows("audit_events"))
+    same = update_site(database, service.site, service.site.shown(), revision=1, by=OPERATOR)
+    assert same.revision == 1
+    assert len(service.rows("audit_events")) == events
+
+
+def test_a_change_to_what_somebody_else_has_changed_is_refused_with_both(service: Service) -> None:
+    database = service.built.database
+    first = update_site(database, service.site, {"name": "First"}, revision=1, by=OPERATOR)
+    with pytest.raises(Stale) as caught:
+        update_site(database, service.site, {"name": "Second"}, revision=1, by=OPERATOR)
+    assert caught.value.extra["current"] == first.shown()
+    assert caught.value.extra["sent"] == {**first.shown(), "name": "Second", "revision": 1}
+    assert vars(find_site(database, SITE_KEY)) == vars(first)
+
+
+def test_of_two_changes_at_once_one_is_refused(service: Service) -> None:
+    def change(name: str) -> str | None:
+        try:
+            changes = {"name": name}
+            return update_site(
+                service.built.database, service.site, changes, revision=1, by=OPERATOR
+            ).name
+        except Stale:
+            return None
+
+    with ThreadPoolExecutor() as pool:
+        made = [name for name in pool.map(change, ["A", "B", "C", "D"]) if name]
+    assert [find_site(service.built.database, SITE_KEY).name] == made
+
+
+def test_a_tenants_sites_are_its_own(service: Service) -> None:
+    database = service.built.database
+    other = create_tenant(database, "other", "Other", by=OPERATOR)
+    service.add_site("site_theirs", other)
+    service.add_site("site_later")
+    assert [site.site_key for site in sites_of(database, service.tenant.id)] == [
+        SITE_KEY,
+        "site_later",
+    ]
+    assert [site.site_key for site in sites_of(database, other.id)] == ["site_theirs"]
 
 
 def test_a_cookie_domain_is_a_plain_domain(service: Service) -> None:
@@ -161,7 +254,8 @@ def test_a_process_hears_of_new_and_changed_sites(service: Service) -> None:
     with pytest.raises(UnknownSite):
         directory.find("site_later")
     service.add_site("site_later")
-    set_origins(database, service.site, ["https://new.example.com"], by=OPERATOR)
+    changes = {"allowed_origins": ["https://new.example.com"]}
+    update_site(database, service.site, changes, revision=1, by=OPERATOR)
     with database.reading(Scope.DIRECTORY) as connection:
         directory.refresh(connection)
     assert directory.find("site_later").allowed_origins == {ORIGIN}

@@ -1,0 +1,16 @@
+"""Texts that people write and read elsewhere: names, cells of a table. Pure."""
+
+from __future__ import annotations
+
+import unicodedata
+
+LONGEST_NAME = 200
+
+
+def name_problems(name: str) -> dict[str, list[str]]:
+    """Return what is wrong with a name, under ``name``; empty when nothing is."""
+    if not name.strip() or len(name) > LONGEST_NAME:
+        return {"name": [f"Give a name of at most {LONGEST_NAME} characters."]}
+    if any(unicodedata.category(character) == "Cc" for character in name):
+        return {"name": ["Give a name of one line, without control characters."]}
+    return {}
