@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from flask import Blueprint, Flask, Response, jsonify
+from flask import Blueprint, Flask, Response, jsonify, request
 
 from consent_service import __version__, logs
 from consent_service.access import routes as access_routes
@@ -30,7 +30,13 @@ from consent_service.console.shell import init_shell
 from consent_service.db import Database, Scope
 from consent_service.demo import routes as demo_routes
 from consent_service.embed import routes as embed_routes
-from consent_service.errors import OperatorError, ServiceError, TooManyRequests, Unavailable
+from consent_service.errors import (
+    NotFound,
+    OperatorError,
+    ServiceError,
+    TooManyRequests,
+    Unavailable,
+)
 from consent_service.gate import routes as gate_routes
 from consent_service.gate.service import Gate
 from consent_service.gate.wsgi import GateLayer
@@ -41,6 +47,7 @@ from consent_service.proxies import TrustedProxies
 from consent_service.regions.service import Regions
 from consent_service.signing import Keyring
 from consent_service.tenants import account as _account  # noqa: F401 - adds its views
+from consent_service.tenants import routes as tenants_routes
 from consent_service.tenants.auth import anybody_of_site, members_of_tenant, pages_of_site
 from consent_service.tenants.service import SiteDirectory
 from consent_service.web import MAX_BODY_BYTES, Api, as_service_error
@@ -62,7 +69,9 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.banner, pages_of_site),
     (embed_routes.support, anybody_of_site),
     (embed_routes.shared, public),
+    (embed_routes.installing, members_of_tenant),
     (gate_routes.gate, anybody_of_site),
+    (tenants_routes.tenants, members_of_tenant),
     (ops_routes.ops, public),
     (console_routes.entrance, public),
     (console_routes.own, signed_in),
@@ -199,6 +208,7 @@ def build(settings: Settings) -> Built:
         Account(database, keys),
     )
     init_shell(app, language_of_user)
+    app.before_request(_refuse_null)
     app.register_error_handler(Exception, _render_error)
     app.after_request(_harden)
     _register(app, api, settings)
@@ -231,6 +241,12 @@ def _register(app: Flask, api: Api, settings: Settings) -> None:
         else:
             app.register_blueprint(blueprint)
         app.before_request_funcs.setdefault(blueprint.name, []).insert(0, auth)
+
+
+def _refuse_null() -> None:
+    """Find nothing under a name with a null character, which PostgreSQL cannot even look for."""
+    if any("\0" in str(value) for value in (request.view_args or {}).values()):
+        raise NotFound
 
 
 def _render_error(error: Exception) -> Response:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import os
 import socket
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -21,11 +21,7 @@ from consent_service import __version__, config, db, signing
 from consent_service.access.actor import OPERATOR
 from consent_service.config import Settings
 from consent_service.demo.seed import seed
-from consent_service.embed.service import (
-    built,
-    site_independent_digest,
-    site_independent_script,
-)
+from consent_service.embed.service import built, script_tags
 from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.key_file import KEY_KINDS
 from consent_service.notices.service import publish_notice
@@ -289,14 +285,10 @@ def site_snippet(site_key: str) -> None:
         )
     with _database(settings) as database:
         find_site(database, site_key)
-    base = html.escape(settings.public_url)
-    integrity = site_independent_script().integrity
-    click.echo("One request, the same after every upgrade:\n")
-    click.echo(f'  <script src="{base}/embed/{site_key}.js" async></script>\n')
+    tags = script_tags(settings.public_url, site_key)
+    click.echo(f"One request, the same after every upgrade:\n\n{indent(tags.plain, '  ')}\n")
     click.echo("Checked by the browser, to be changed together with every upgrade:\n")
-    click.echo(f'  <script src="{base}/embed/widget-{site_independent_digest()}.js"')
-    click.echo(f'    data-site="{site_key}" integrity="{integrity}"')
-    click.echo('    crossorigin="anonymous" async></script>')
+    click.echo(indent(tags.checked, "  "))
 
 
 @site.group("link-key")
@@ -334,13 +326,11 @@ def link_key_list(site_key: str) -> None:
     with _database(settings) as database:
         found = link_keys(database, keys, find_site(database, site_key))
     for each in found:
-        state = (
-            f"retired {each.retired_at:%Y-%m-%d}"
-            if each.retired_at
-            else "in use"
-            if each.secret
-            else "lost: the key file lacks the token key that it was made from"
-        )
+        state = {
+            "in_use": "in use",
+            "retired": f"retired {each.retired_at:%Y-%m-%d}" if each.retired_at else "",
+            "lost": "lost: the key file lacks the token key that it was made from",
+        }[each.state]
         click.echo(f"{each.number}  made {each.created_at:%Y-%m-%d}  {state}")
     if not found:
         click.echo(f"None. Make one with: consent-service site link-key add {site_key}")

@@ -8,11 +8,12 @@ from http import HTTPStatus
 from typing import Any, NoReturn, TypeVar, cast
 
 import flask_smorest
-from flask import Request
+from flask import Request, request
 from marshmallow import Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
 
+from consent_service.config import Settings
 from consent_service.errors import (
     BadRequest,
     BodyTooLarge,
@@ -23,6 +24,7 @@ from consent_service.errors import (
     UnsupportedMediaType,
     ValidationFailed,
 )
+from consent_service.wiring import use
 
 View = TypeVar("View", bound=Callable[..., Any])
 
@@ -166,6 +168,11 @@ class StaleOut(ErrorOut):
 
     current = fields.Dict(required=True, metadata={"description": "As it is now."})
     sent = fields.Dict(required=True, metadata={"description": "As the call would have had it."})
+
+
+def public_url() -> str:
+    """Return the address under which visitors reach the service: the settings', else the call's."""
+    return use(Settings).public_url or request.host_url.rstrip("/")
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc]

@@ -12,7 +12,6 @@ from itsdangerous.encoding import base64_encode
 from marshmallow import Schema, fields, validate
 
 from consent_service import agent
-from consent_service.config import Settings
 from consent_service.consents import signal, tokens
 from consent_service.consents.linking import Linking
 from consent_service.consents.record import Circumstances, Decision
@@ -35,7 +34,7 @@ from consent_service.regions.service import Regions
 from consent_service.signing import Keyring
 from consent_service.tenants.auth import allow_site_pages, current_site
 from consent_service.tenants.service import Site
-from consent_service.web import Blueprint, ErrorOut
+from consent_service.web import Blueprint, ErrorOut, public_url
 from consent_service.wiring import use
 
 visitors = Blueprint(
@@ -279,8 +278,6 @@ def _circumstances(*, gpc: bool) -> Circumstances:
 
 
 def _receipt_url(site: Site, record_id: str) -> str:
-    settings: Settings = use(Settings)
-    base = settings.public_url or request.host_url.rstrip("/")
     proof = quote(use(Consents).receipt_proof(site.tenant_id, record_id))
     path = f"/v1/records/{record_id}/receipt.json"
-    return f"{base}{path}?tenant={site.tenant_id}&proof={proof}"
+    return f"{public_url()}{path}?tenant={site.tenant_id}&proof={proof}"

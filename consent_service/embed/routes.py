@@ -6,11 +6,14 @@ from flask import Response, jsonify, request
 from flask.views import MethodView
 from marshmallow import Schema, fields
 
+from consent_service.access.auth import needs
 from consent_service.consents.routes import SignalQuery, gpc_signalled
+from consent_service.db import Database
 from consent_service.embed.service import (
     Script,
     rest,
     script,
+    script_tags,
     site_independent_digest,
     site_independent_script,
 )
@@ -21,8 +24,9 @@ from consent_service.notices.schemas import BannerOut
 from consent_service.notices.service import NoticeDirectory, shown_to
 from consent_service.regions.rules import UNKNOWN
 from consent_service.regions.service import Regions
-from consent_service.tenants.auth import allow_site_pages, current_site
-from consent_service.web import Blueprint, ErrorOut
+from consent_service.tenants.auth import allow_site_pages, current_site, current_tenant
+from consent_service.tenants.service import site_of
+from consent_service.web import Blueprint, ErrorOut, public_url
 from consent_service.wiring import use
 
 #: Seconds for which a browser keeps the script: a new notice is seen by everybody within them.
@@ -43,7 +47,13 @@ support = Blueprint(
     description="What a site may publish about itself.",
 )
 banner.after_request(allow_site_pages)
-for blueprint in (widget, banner, shared, support):
+installing = Blueprint(
+    "installing",
+    __name__,
+    url_prefix="/v1/tenants/<string:tenant>/sites/<string:site_key>",
+    description="What a site's pages need.",
+)
+for blueprint in (widget, banner, shared, support, installing):
     limit(blueprint)
 
 
@@ -166,6 +176,32 @@ class OwnGpc(MethodView):
     def get(self) -> Response:
         """Say that this host abides by Global Privacy Control, since its table of rules."""
         return _abides(use(Regions).rules[UNKNOWN].version)
+
+
+class SnippetOut(Schema):
+    """The script tags for a site's pages; one of them is enough."""
+
+    plain = fields.String(
+        required=True, metadata={"description": "One request, the same after every upgrade."}
+    )
+    checked = fields.String(
+        required=True,
+        metadata={"description": "Checked by the browser; changes with every upgrade."},
+    )
+
+
+@installing.route("/snippet")
+class Snippet(MethodView):
+    """The script tags."""
+
+    @needs("sites:read")
+    @installing.response(200, SnippetOut)
+    @installing.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
+    def get(self, tenant: str, site_key: str) -> dict[str, str]:
+        """Give the script tags for the site's pages."""
+        del tenant
+        site = site_of(use(Database), current_tenant().id, site_key)
+        return script_tags(public_url(), site.site_key)._asdict()
 
 
 def _abides(since: str) -> Response:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import html
 from base64 import b64encode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import brotli
 import orjson
@@ -126,6 +127,26 @@ def site_independent_script() -> Script:
 def site_independent_digest() -> str:
     """Return the part of that script's address that changes with its content."""
     return site_independent_script().digest[:_NAME_DIGITS]
+
+
+class ScriptTags(NamedTuple):
+    """The two ways to have a page load the script; one of them is enough."""
+
+    #: One request, and the same after every upgrade.
+    plain: str
+    #: Has the browser check what it runs, and changes with every upgrade.
+    checked: str
+
+
+def script_tags(base: str, site_key: str) -> ScriptTags:
+    """Return what a site's pages need; ``base`` is where visitors reach the service."""
+    address = f"{html.escape(base)}/embed"
+    return ScriptTags(
+        plain=f'<script src="{address}/{site_key}.js" async></script>',
+        checked=f'<script src="{address}/widget-{site_independent_digest()}.js"\n'
+        f'  data-site="{site_key}" integrity="{site_independent_script().integrity}"\n'
+        '  crossorigin="anonymous" async></script>',
+    )
 
 
 def _compressed(text: str) -> Script:

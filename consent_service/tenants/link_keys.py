@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any, Literal
 
 from itsdangerous.encoding import base64_encode
 from sqlalchemy import ColumnElement, Row, and_, func, insert, select, update
@@ -28,6 +29,22 @@ class LinkKey:
     retired_at: datetime | None
     #: None when the key file no longer has the key that it was derived from.
     secret: str | None = field(repr=False)
+
+    @property
+    def state(self) -> Literal["in_use", "retired", "lost"]:
+        """Whether it counts; ``lost`` when its secret can no longer be derived."""
+        if self.retired_at:
+            return "retired"
+        return "in_use" if self.secret else "lost"
+
+    def shown(self) -> dict[str, Any]:
+        """Return what its tenant sees of it, as JSON values: all but the secret."""
+        return {
+            "number": self.number,
+            "created_at": clock.rfc3339(self.created_at),
+            "retired_at": clock.rfc3339(self.retired_at) if self.retired_at else None,
+            "state": self.state,
+        }
 
 
 def add_link_key(database: Database, keys: Keyring, site: Site, *, by: Actor) -> LinkKey:

@@ -31,10 +31,10 @@ from consent_service.text import name_problems
 #: What may be changed of a site.
 EDITABLE = ("name", "allowed_origins", "cookie_domain", "regime_overrides")
 
-#: More origins than any site has; each answer to a page is checked against them.
-MAX_ORIGINS = 100
+#: More origins than any site has.
+MAX_ORIGINS = 50
 
-_LONGEST_ORIGIN = 255
+LONGEST_ORIGIN = 255
 
 
 @dataclass(frozen=True)
@@ -279,9 +279,9 @@ def _origin_problems(origins: list[str]) -> dict[str, list[str]]:
     if not 1 <= len(origins) <= MAX_ORIGINS:
         return {"allowed_origins": [f"Name at least one origin, and at most {MAX_ORIGINS}."]}
     wrong = [
-        f"{origin[:_LONGEST_ORIGIN]!r} is not an origin; write it like https://app.example.com."
+        f"{origin[:LONGEST_ORIGIN]!r} is not an origin; write it like https://app.example.com."
         for origin in origins
-        if len(origin) > _LONGEST_ORIGIN or not _is_origin(origin)
+        if len(origin) > LONGEST_ORIGIN or not _is_origin(origin)
     ]
     return {"allowed_origins": wrong} if wrong else {}
 

@@ -72,11 +72,13 @@ def test_every_blueprint_of_the_package_is_in_the_table() -> None:
     assert written == {blueprint for blueprint, _ in TABLE}
 
 
-def test_what_belongs_to_a_site_is_never_public(built: Built) -> None:
+def test_what_belongs_to_a_tenant_or_site_is_never_public(built: Built) -> None:
     declared = {blueprint.name: auth for blueprint, auth in TABLE}
     for rule in built.flask.url_map.iter_rules():
         auth = declared.get(rule.endpoint.rpartition(".")[0])
-        if "site_key" in rule.arguments or rule.rule.startswith("/v1/gate"):
+        if "tenant" in rule.arguments:
+            assert auth is members_of_tenant, rule.rule
+        elif "site_key" in rule.arguments or rule.rule.startswith("/v1/gate"):
             assert auth in {anybody_of_site, pages_of_site}, rule.rule
             if rule.methods and rule.methods & {"POST", "PUT", "PATCH", "DELETE"}:
                 assert auth is pages_of_site, rule.rule
@@ -102,7 +104,7 @@ def operations(built: Built) -> dict[tuple[str, str], Any]:
 
 def test_every_call_of_the_api_is_documented(built: Built) -> None:
     served = {
-        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
+        (method, re.sub(r"<(?:\w+(?:\([^)]*\))?:)?(\w+)>", r"{\1}", rule.rule))
         for rule in built.flask.url_map.iter_rules()
         if rule.endpoint != "static" and rule.endpoint.partition(".")[0] not in OUTSIDE_THE_API
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
