@@ -166,6 +166,28 @@ class ProviderRequired(ServiceError):
     message = "This tenant's users sign in at its own identity provider. Sign in again, there."
 
 
+class ProviderUnavailable(ServiceError):
+    """A tenant's identity provider does not answer, or not as one."""
+
+    code = "provider_unavailable"
+    status = HTTPStatus.BAD_GATEWAY
+    message = (
+        "The identity provider does not answer as one. Try again in a moment; if it goes on, tell "
+        "whoever set it up."
+    )
+
+
+class ProviderNotBelieved(ServiceError):
+    """What came back from a tenant's identity provider does not prove who somebody is."""
+
+    code = "provider_not_believed"
+    status = HTTPStatus.FORBIDDEN
+    message = (
+        "What came back from the identity provider is not the answer to what it was asked. "
+        "Begin to sign in again."
+    )
+
+
 class ReauthenticationRequired(ServiceError):
     """What is asked for could do harm, and the caller proved to be there too long ago."""
 
