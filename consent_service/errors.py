@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 Fields = Mapping[str, Any]
 
@@ -119,6 +120,57 @@ class UnknownRecord(NotFound):
     message = "No record is at this address. Use the receipt link exactly as it was given."
 
 
+class UnknownUser(NotFound):
+    """The user is no member of the tenant, or not any more."""
+
+    code = "unknown_user"
+    message = "The tenant has no such user."
+
+
+class UnknownInvitation(NotFound):
+    """The tenant has no such invitation that could still be accepted or sent again."""
+
+    code = "unknown_invitation"
+    message = "The tenant has no such invitation, or it was accepted or revoked."
+
+
+class UnknownProvider(NotFound):
+    """The tenant has set up no identity provider, or there is no such tenant."""
+
+    code = "unknown_provider"
+    message = "No identity provider is set up for this tenant. Sign in with your password."
+
+
+class InvitationRefused(ServiceError):
+    """The link of an invitation opens nothing, for whichever reason."""
+
+    code = "invitation_refused"
+    status = HTTPStatus.GONE
+    message = (
+        "This link cannot be used: it is not whole, was used before, has expired or was revoked. "
+        "Ask whoever invited you to send the invitation again."
+    )
+
+
+class InvitedElsewhere(ServiceError):
+    """Somebody is signed in with another address than the invitation is for."""
+
+    code = "invited_elsewhere"
+    status = HTTPStatus.FORBIDDEN
+    message = (
+        "This invitation is for another e-mail address than the one you are signed in with. "
+        "Sign out, and open the link again."
+    )
+
+
+class LastOwner(ServiceError):
+    """A tenant without an owner could not be managed by anybody."""
+
+    code = "last_owner"
+    status = HTTPStatus.CONFLICT
+    message = "This is the tenant's only owner. Make somebody else an owner first."
+
+
 class NotSignedIn(ServiceError):
     """Nobody knows who calls."""
 
@@ -164,6 +216,31 @@ class ProviderRequired(ServiceError):
     code = "provider_required"
     status = HTTPStatus.FORBIDDEN
     message = "This tenant's users sign in at its own identity provider. Sign in again, there."
+
+
+class OwnSignInRequired(ServiceError):
+    """A tenant's provider vouched for the user, and the call is none of that tenant's.
+
+    Whoever sets up a provider decides whom it vouches for: it must open nothing but their tenant.
+    """
+
+    code = "own_sign_in_required"
+    status = HTTPStatus.FORBIDDEN
+    message = (
+        "You signed in at a tenant's identity provider, which opens that tenant alone. For this, "
+        "sign in with your own password or passkey."
+    )
+
+
+class NotInvited(ServiceError):
+    """A tenant's provider vouches for somebody who is no member of the tenant."""
+
+    code = "not_invited"
+    status = HTTPStatus.FORBIDDEN
+    message = (
+        "The identity provider knows you, but your e-mail address has no access to this tenant. "
+        "Ask one of its owners to invite you; accept the invitation, then sign in."
+    )
 
 
 class ProviderUnavailable(ServiceError):
@@ -375,6 +452,22 @@ class MailNotConfigured(ServiceError):
     code = "mail_not_configured"
     status = HTTPStatus.NOT_IMPLEMENTED
     message = "This service sends no mail. Its operator can set CONSENT_MAIL_URL."
+
+
+class InvitationNotSent(ServiceError):
+    """An invitation was made, and its mail could not be sent."""
+
+    code = "invitation_not_sent"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, cause: ServiceError, invitation_id: UUID) -> None:
+        """Say why, and name the invitation to be sent again."""
+        super().__init__(
+            "The invitation is in the list and counts, but its mail was not sent. "
+            f"{cause} Then send the invitation again.",
+            extra={"invitation_id": str(invitation_id)},
+        )
+        self.headers.update(cause.headers)
 
 
 class OperatorError(Exception):

@@ -81,7 +81,11 @@ class Provider:
             "/token": self._token,
             "/userinfo": self._user_info,
         }
-        pages.get(path, lambda each: reply(each, 404, {}))(call)
+        page = pages.get(path)
+        if page:
+            page(call)
+        else:
+            reply(call, 404, {})
 
     def authorize(self, address: str) -> dict[str, str]:
         """Sign the user in as if a browser had come to this address; return the call back."""
