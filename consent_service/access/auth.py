@@ -27,6 +27,7 @@ from consent_service.db import Database
 from consent_service.errors import (
     FormExpired,
     NotSignedIn,
+    OwnSignInRequired,
     PermissionMissing,
     ProviderRequired,
     ReauthenticationRequired,
@@ -108,7 +109,7 @@ def authorize(find_tenant: Callable[[], UUID]) -> None:
         raise PermissionMissing("(none is enough)")
     g.actor.require(needed.permission)
     if needed.fresh and secret is None:
-        require_fresh()
+        _check_fresh()
 
 
 def needed_by(endpoint: str | None, method: str) -> Needed | None:
@@ -120,12 +121,33 @@ def needed_by(endpoint: str | None, method: str) -> Needed | None:
 
 
 def require_fresh() -> None:
-    """Refuse to go on unless the user has lately proved to be there.
+    """Refuse to change how a user signs in unless the user has lately proved to be there.
 
+    :raises OwnSignInRequired: when somebody else's word is all that there is for who it is
     :raises ReauthenticationRequired: when that was longer ago than :data:`FRESH`
     """
-    if clock.now() - current_session().authenticated_at > FRESH:
-        raise ReauthenticationRequired
+    require_own_sign_in()
+    _check_fresh()
+
+
+def require_own_sign_in() -> None:
+    """Refuse to go on where a tenant's provider has said who it is: it speaks for its tenant alone.
+
+    :raises OwnSignInRequired: when it has
+    """
+    if current_session().provider_of is not None:
+        raise OwnSignInRequired
+
+
+def signed_in_if_so() -> bool:
+    """Find the user's session where there is one, for calls that are open to everybody too.
+
+    :raises FormExpired: when there is one, and a write does not come from one of its pages
+    """
+    if _session() is None:
+        return False
+    signed_in()
+    return True
 
 
 def own_pages_only() -> None:
@@ -190,9 +212,16 @@ def _member(session: Session, tenant_id: UUID) -> Actor:
         raise UnknownTenant
     if sessions.requires_provider(use(Database), tenant_id) and session.provider_of != tenant_id:
         raise ProviderRequired
+    if session.provider_of not in {None, tenant_id}:
+        raise OwnSignInRequired
     if needs_second_factor(role) and session.second_factor is None:
         raise SecondFactorRequired
     return Actor("user", session.user_id, permissions_of(role), _network(), _client())
+
+
+def _check_fresh() -> None:
+    if clock.now() - current_session().authenticated_at > FRESH:
+        raise ReauthenticationRequired
 
 
 def _session() -> Session | None:

@@ -87,6 +87,29 @@ class SignIn:
             step = one_time.leave(connection, self._keys, _SECOND_STEP, user_id=user.id)
             return SecondStep(step, methods)
 
+    def vouched_for(
+        self, user_id: UUID, tenant_id: UUID, by: Caller, *, with_second_factor: bool
+    ) -> SignedIn | SecondStep:
+        """Begin to sign in a user whom a tenant's provider vouches for, for that tenant alone.
+
+        :param with_second_factor: whether the provider asked for more than a password; if not, the
+            user's own second factor is due, where there is one
+        """
+        whom = replace(by.actor, id=user_id)
+        with self._database.transaction(Scope.ACCOUNTS) as connection:
+            methods = mfa.factors_of(connection, user_id).methods
+            if methods and not with_second_factor:
+                step = one_time.leave(
+                    connection,
+                    self._keys,
+                    _SECOND_STEP,
+                    user_id=user_id,
+                    content={"provider_of": str(tenant_id)},
+                )
+                return SecondStep(step, methods)
+            factor = "provider" if with_second_factor else None
+            return self.begin(connection, whom, "provider", factor, provider_of=tenant_id)
+
     def methods_of(self, step: str) -> tuple[str, ...]:
         """Return with what a step can be done.
 
@@ -140,9 +163,9 @@ class SignIn:
         user_id = self._user_at(step) if step else None
 
         def begin(connection: Connection, whose: UUID) -> SignedIn:
-            if step:
-                self._take(connection, step)
-            return self.begin(connection, replace(by.actor, id=whose), "passkey", "passkey")
+            provider_of = self._take(connection, step) if step else None
+            whom = replace(by.actor, id=whose)
+            return self.begin(connection, whom, "passkey", "passkey", provider_of=provider_of)
 
         return self._attempts.with_passkey("passkey_sign_in", party, credential, user_id, by, begin)
 
@@ -183,8 +206,9 @@ class SignIn:
             if not accept(connection, user_id):
                 raise WrongCode
             # Where another request has done the step, the code is not used up.
-            self._take(connection, step)
-            return self.begin(connection, replace(by.actor, id=user_id), method, method)
+            provider_of = self._take(connection, step)
+            whom = replace(by.actor, id=user_id)
+            return self.begin(connection, whom, method, method, provider_of=provider_of)
 
     def _user_at(self, step: str) -> UUID:
         with self._database.reading(Scope.ACCOUNTS) as connection:
@@ -193,6 +217,10 @@ class SignIn:
             raise StepExpired
         return left.user_id
 
-    def _take(self, connection: Connection, step: str) -> None:
-        if one_time.take(connection, self._keys, _SECOND_STEP, step) is None:
+    def _take(self, connection: Connection, step: str) -> UUID | None:
+        """Use a step up; return the tenant whose provider stood in for the password, if one did."""
+        left = one_time.take(connection, self._keys, _SECOND_STEP, step)
+        if left is None:
             raise StepExpired
+        provider_of = left.content.get("provider_of")
+        return UUID(provider_of) if provider_of else None
