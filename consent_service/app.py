@@ -17,6 +17,7 @@ from consent_service.access.account import Account
 from consent_service.access.attempts import Attempts
 from consent_service.access.auth import public, signed_in
 from consent_service.access.prove import Prove
+from consent_service.access.providers import Providers
 from consent_service.access.sign_in import SignIn
 from consent_service.access.throttle import Throttle
 from consent_service.config import Settings, load
@@ -41,6 +42,7 @@ from consent_service.gate import routes as gate_routes
 from consent_service.gate.service import Gate
 from consent_service.gate.wsgi import GateLayer
 from consent_service.limits import init_limits, limiter, retry_after
+from consent_service.mail import Mailer
 from consent_service.notices.service import NoticeDirectory
 from consent_service.ops import routes as ops_routes
 from consent_service.proxies import TrustedProxies
@@ -50,6 +52,8 @@ from consent_service.tenants import account as _account  # noqa: F401 - adds its
 from consent_service.tenants import routes as tenants_routes
 from consent_service.tenants.auth import anybody_of_site, members_of_tenant, pages_of_site
 from consent_service.tenants.service import SiteDirectory
+from consent_service.users import routes as users_routes
+from consent_service.users.service import Inviting
 from consent_service.web import MAX_BODY_BYTES, Api, as_service_error
 from consent_service.wiring import provide
 
@@ -76,6 +80,8 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (console_routes.entrance, public),
     (console_routes.own, signed_in),
     (console_routes.workspace, members_of_tenant),
+    (users_routes.users, members_of_tenant),
+    (users_routes.offers, public),
 )
 DEMO_BLUEPRINTS = ((demo_routes.demo, public),)
 
@@ -201,11 +207,14 @@ def build(settings: Settings) -> Built:
     logs.log_requests(app)
     init_limits(app, settings)
     attempts = Attempts(database, keys, Throttle(limiter.storage))
+    sign_in = SignIn(database, keys, attempts)
     provide(
         app,
-        SignIn(database, keys, attempts),
+        sign_in,
         Prove(database, keys, attempts),
         Account(database, keys),
+        Providers(database, keys, sign_in, loopback=settings.demo),
+        Inviting(database, keys, Mailer(settings), sign_in),
     )
     init_shell(app, language_of_user)
     app.before_request(_refuse_null)

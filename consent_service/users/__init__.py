@@ -1,0 +1,1 @@
+"""A tenant's users over HTTP: members, invitations, and where they sign in."""

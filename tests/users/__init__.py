@@ -1,0 +1,1 @@
+"""Members of a tenant, invitations, and where they sign in."""
