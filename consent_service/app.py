@@ -41,6 +41,7 @@ from consent_service.errors import (
 from consent_service.gate import routes as gate_routes
 from consent_service.gate.service import Gate
 from consent_service.gate.wsgi import GateLayer
+from consent_service.keys import routes as keys_routes
 from consent_service.limits import init_limits, limiter, retry_after
 from consent_service.mail import Mailer
 from consent_service.notices.service import NoticeDirectory
@@ -76,6 +77,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.installing, members_of_tenant),
     (gate_routes.gate, anybody_of_site),
     (tenants_routes.tenants, members_of_tenant),
+    (keys_routes.keys, members_of_tenant),
     (ops_routes.ops, public),
     (console_routes.entrance, public),
     (console_routes.own, signed_in),

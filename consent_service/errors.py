@@ -171,6 +171,13 @@ class LastOwner(ServiceError):
     message = "This is the tenant's only owner. Make somebody else an owner first."
 
 
+class UnknownKey(NotFound):
+    """The tenant has no such API key, or it is no longer in use."""
+
+    code = "unknown_key"
+    message = "The tenant has no such API key in use."
+
+
 class NotSignedIn(ServiceError):
     """Nobody knows who calls."""
 

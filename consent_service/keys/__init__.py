@@ -1,0 +1,1 @@
+"""API keys over HTTP, for those who give programs access to a tenant."""
