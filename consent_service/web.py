@@ -28,6 +28,17 @@ from consent_service.wiring import use
 
 View = TypeVar("View", bound=Callable[..., Any])
 
+#: What calls of members of a tenant may be answered with, besides what any call may be.
+TO_MEMBERS = {
+    401: "Nobody knows who calls: no session, and no API key in use.",
+    403: "Known, but not allowed: the role or key lacks a permission, or it must be proved anew.",
+    404: "There is no such tenant or none of yours, or it has nothing of this name.",
+}
+#: What calls about one's own account may be answered with, besides what any call may be.
+TO_USERS = {
+    401: "Nobody is signed in.",
+    403: "The call is from none of the session's pages, or it must be proved anew who calls.",
+}
 #: What any call may be answered with.
 _OF_ANY_CALL = {
     400: "It cannot be read.",
@@ -116,6 +127,16 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
     ARGUMENTS_PARSER = StrictParser()
 
+    def __init__(
+        self,
+        *names: str,
+        answers: Mapping[int, str] | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        """Make it; ``answers`` are the errors that any of its calls may be answered with."""
+        super().__init__(*names, **options)
+        self._answers = {**_OF_ANY_CALL, **(answers or {})}
+
     def arguments(self, schema: type[Schema], **options: Any) -> Callable[[View], View]:  # noqa: ANN401
         """Check and pass what a call sends."""
         # One schema object for all calls: making one costs more than using it.
@@ -137,7 +158,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         answer = super().response(status, schema, **options)
 
         def decorate(view: View) -> View:
-            return cast("View", answer(self._describe(_OF_ANY_CALL, view)))
+            return cast("View", answer(self._describe(self._answers, view)))
 
         return decorate
 
@@ -146,7 +167,10 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
         return cast("Callable[[View], View]", super().alt_response(status, **options))
 
     def _describe(self, answers: Mapping[int, str], view: View) -> View:
+        described = getattr(view, "_apidoc", {}).get("response", {}).get("responses", {})
         for status, text in answers.items():
+            if status in described:
+                continue
             view = self.alt_response(status, schema=ErrorOut, description=text)(view)
         return view
 

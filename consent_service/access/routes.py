@@ -45,7 +45,7 @@ from consent_service.access.sign_in import SecondStep, SignedIn, SignIn
 from consent_service.db import Database
 from consent_service.errors import StepExpired
 from consent_service.limits import limit
-from consent_service.web import Blueprint, ErrorOut
+from consent_service.web import TO_USERS, Blueprint, ErrorOut
 from consent_service.wiring import use
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -61,6 +61,7 @@ account = Blueprint(
     __name__,
     url_prefix="/v1",
     description="One's own account. Called with the session's cookie; writes send X-CSRF-Token.",
+    answers=TO_USERS,
 )
 limit(entry)
 limit(account)

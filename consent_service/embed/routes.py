@@ -26,7 +26,7 @@ from consent_service.regions.rules import UNKNOWN
 from consent_service.regions.service import Regions
 from consent_service.tenants.auth import allow_site_pages, current_site, current_tenant
 from consent_service.tenants.service import site_of
-from consent_service.web import Blueprint, ErrorOut, public_url
+from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, public_url
 from consent_service.wiring import use
 
 #: Seconds for which a browser keeps the script: a new notice is seen by everybody within them.
@@ -52,6 +52,7 @@ installing = Blueprint(
     __name__,
     url_prefix="/v1/tenants/<string:tenant>/sites/<string:site_key>",
     description="What a site's pages need.",
+    answers=TO_MEMBERS,
 )
 for blueprint in (widget, banner, shared, support, installing):
     limit(blueprint)

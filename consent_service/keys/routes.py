@@ -21,7 +21,7 @@ from consent_service.db import Database
 from consent_service.keys.schemas import KeyIn, KeyOut, KeysOut, NewKeyOut, RotationIn
 from consent_service.limits import limit
 from consent_service.tenants.auth import current_tenant
-from consent_service.web import Blueprint, ErrorOut
+from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut
 from consent_service.wiring import use
 
 keys = Blueprint(
@@ -29,6 +29,7 @@ keys = Blueprint(
     __name__,
     url_prefix="/v1/tenants/<string:tenant>/keys",
     description="API keys: what programs call with.",
+    answers=TO_MEMBERS,
 )
 limit(keys)
 
@@ -43,8 +44,6 @@ class Keys(MethodView):
 
     @needs("keys:read")
     @keys.response(200, KeysOut)
-    @keys.alt_response(403, schema=ErrorOut, description="Your role or key may not.")
-    @keys.alt_response(404, schema=ErrorOut, description="No such tenant, or none of yours.")
     def get(self, tenant: str) -> dict[str, Any]:
         """List all keys, newest first, without what they are called with."""
         del tenant
@@ -53,7 +52,6 @@ class Keys(MethodView):
     @needs("keys:write", fresh=True)
     @keys.arguments(KeyIn)
     @keys.response(201, NewKeyOut)
-    @keys.alt_response(403, schema=ErrorOut, description="Your role may not, or prove it is you.")
     @keys.alt_response(422, schema=ErrorOut, description="Something is not right.")
     def post(self, sent: dict[str, Any], tenant: str) -> dict[str, Any]:
         """Make a key, and show it this once."""
@@ -75,7 +73,6 @@ class OneKey(MethodView):
 
     @needs("keys:read")
     @keys.response(200, KeyOut)
-    @keys.alt_response(403, schema=ErrorOut, description="Your role or key may not.")
     @keys.alt_response(404, schema=ErrorOut, description="The tenant has no such key.")
     def get(self, tenant: str, key_id: UUID) -> dict[str, Any]:
         """Say what the key may do and when it was used last."""
@@ -90,7 +87,6 @@ class Rotation(MethodView):
     @needs("keys:write", fresh=True)
     @keys.arguments(RotationIn)
     @keys.response(201, NewKeyOut)
-    @keys.alt_response(403, schema=ErrorOut, description="Your role may not, or prove it is you.")
     @keys.alt_response(404, schema=ErrorOut, description="The tenant has no such key in use.")
     def post(self, sent: dict[str, int], tenant: str, key_id: UUID) -> dict[str, Any]:
         """Make a key that may do the same, show it this once, and have the old one end."""
@@ -111,7 +107,6 @@ class Revocation(MethodView):
 
     @needs("keys:write", fresh=True)
     @keys.response(204)
-    @keys.alt_response(403, schema=ErrorOut, description="Your role may not, or prove it is you.")
     @keys.alt_response(404, schema=ErrorOut, description="The tenant has no such key in use.")
     def post(self, tenant: str, key_id: UUID) -> None:
         """Have the key open nothing from now on."""

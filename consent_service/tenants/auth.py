@@ -8,7 +8,7 @@ from flask import Response, g, request
 
 from consent_service.access.auth import authorize
 from consent_service.db import Database
-from consent_service.errors import OriginNotAllowed
+from consent_service.errors import OriginNotAllowed, UnknownTenant
 from consent_service.tenants.service import Site, SiteDirectory, Tenant, find_tenant
 from consent_service.wiring import use
 
@@ -55,7 +55,12 @@ def members_of_tenant() -> None:
     :raises UnknownTenant: when there is no such tenant, or it is none of the caller's
     :raises PermissionMissing: when the caller's role or key lacks what the view needs
     """
-    authorize(_find_named_tenant)
+    try:
+        authorize(_find_named_tenant)
+    except UnknownTenant:
+        # The error's page must not name a tenant that is none of the reader's.
+        g.pop("tenant", None)
+        raise
 
 
 def _find_named_tenant() -> UUID:

@@ -27,7 +27,7 @@ from consent_service.tenants.schemas import (
     TenantOut,
 )
 from consent_service.tenants.service import Site, create_site, site_of, sites_of, update_site
-from consent_service.web import Blueprint, ErrorOut, StaleOut
+from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, StaleOut
 from consent_service.wiring import use
 
 tenants = Blueprint(
@@ -35,6 +35,7 @@ tenants = Blueprint(
     __name__,
     url_prefix="/v1/tenants/<string:tenant>",
     description="A tenant's sites and how they are set up.",
+    answers=TO_MEMBERS,
 )
 limit(tenants)
 
@@ -49,7 +50,6 @@ class Tenant(MethodView):
 
     @needs("sites:read")
     @tenants.response(200, TenantOut)
-    @tenants.alt_response(404, schema=ErrorOut, description="No such tenant, or none of yours.")
     def get(self, tenant: str) -> dict[str, str]:
         """Say what the tenant is called."""
         del tenant
@@ -63,7 +63,6 @@ class Sites(MethodView):
 
     @needs("sites:read")
     @tenants.response(200, SitesOut)
-    @tenants.alt_response(404, schema=ErrorOut, description="No such tenant, or none of yours.")
     def get(self, tenant: str) -> dict[str, Any]:
         """List all sites, oldest first."""
         del tenant
@@ -72,7 +71,6 @@ class Sites(MethodView):
     @needs("sites:write")
     @tenants.arguments(SiteIn)
     @tenants.response(201, SiteOut)
-    @tenants.alt_response(403, schema=ErrorOut, description="Your role or key may not.")
     @tenants.alt_response(422, schema=ErrorOut, description="Something is not right.")
     def post(self, sent: dict[str, Any], tenant: str) -> dict[str, Any]:
         """Make a site."""
@@ -103,7 +101,6 @@ class OneSite(MethodView):
     @needs("sites:write")
     @tenants.arguments(SiteChangesIn)
     @tenants.response(200, SiteOut)
-    @tenants.alt_response(403, schema=ErrorOut, description="Your role or key may not.")
     @tenants.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     @tenants.alt_response(409, schema=StaleOut, description="Somebody else has changed it since.")
     @tenants.alt_response(422, schema=ErrorOut, description="Something is not right.")
@@ -131,7 +128,6 @@ class LinkKeys(MethodView):
 
     @needs("sites:write", fresh=True)
     @tenants.response(201, NewLinkKeyOut)
-    @tenants.alt_response(403, schema=ErrorOut, description="Your role or key may not.")
     @tenants.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def post(self, tenant: str, site_key: str) -> dict[str, Any]:
         """Make a link key beside those in use, and show its secret this once."""
@@ -148,7 +144,6 @@ class RetiredLinkKey(MethodView):
 
     @needs("sites:write", fresh=True)
     @tenants.response(204)
-    @tenants.alt_response(403, schema=ErrorOut, description="Your role or key may not.")
     @tenants.alt_response(404, schema=ErrorOut, description="The site has no such key in use.")
     def post(self, tenant: str, site_key: str, number: int) -> None:
         """Have what is signed with this link key refused from now on."""

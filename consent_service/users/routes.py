@@ -45,7 +45,7 @@ from consent_service.users.schemas import (
 )
 from consent_service.users.service import Accepted, Inviting, Post
 from consent_service.users.service import Offer as OfferedInvitation
-from consent_service.web import Blueprint, ErrorOut, StaleOut
+from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, StaleOut
 from consent_service.wiring import use
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -55,6 +55,7 @@ users = Blueprint(
     __name__,
     url_prefix="/v1/tenants/<string:tenant>",
     description="Who has access to a tenant: members, invitations, and where they sign in.",
+    answers=TO_MEMBERS,
 )
 offers = Blueprint(
     "invitations",
