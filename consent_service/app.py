@@ -44,6 +44,7 @@ from consent_service.gate.wsgi import GateLayer
 from consent_service.keys import routes as keys_routes
 from consent_service.limits import init_limits, limiter, retry_after
 from consent_service.mail import Mailer
+from consent_service.notices import routes as notices_routes
 from consent_service.notices.service import NoticeDirectory
 from consent_service.ops import routes as ops_routes
 from consent_service.proxies import TrustedProxies
@@ -78,6 +79,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (gate_routes.gate, anybody_of_site),
     (tenants_routes.tenants, members_of_tenant),
     (keys_routes.keys, members_of_tenant),
+    (notices_routes.notices, members_of_tenant),
     (ops_routes.ops, public),
     (console_routes.entrance, public),
     (console_routes.own, signed_in),

@@ -180,7 +180,7 @@ def test_a_notice_may_come_from_standard_input(run: Run, site_key: str) -> None:
         (b'{"a": "\\ud800"}', "half a character"),
         (b'{"languages": [], "languages": []}', "'languages' stands twice"),
         (b"[]", "A notice is one JSON object"),
-        (b"{}", "dpo: Missing data"),
+        (b"{}", "dpo: Say how people reach"),
     ],
 )
 def test_a_notice_that_cannot_be_published_is_explained(
@@ -198,7 +198,7 @@ def test_what_is_missing_in_a_notice_is_named_by_its_path(
     del purposes[1]["texts"]["sw"]["description"]
     path = notice_file(tmp_path, purposes=purposes, dpo={"name": "D", "email": "x", "address": "A"})
     told = refused(run("notice", "publish", path, "--site", site_key))
-    assert "purposes.1.texts.sw.value.description: Missing data" in told
+    assert "purposes.1.texts.sw.description: Missing data" in told
     assert "dpo.email: Not a valid email" in told
 
 

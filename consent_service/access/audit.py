@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from consent_service import clock
 from consent_service.access.actor import Actor
@@ -47,3 +48,35 @@ def write(  # noqa: PLR0913 - who, what, on what, before and after
             "client": by.client,
         },
     )
+
+
+class Doer(NamedTuple):
+    """Who did something, as the audit log has it."""
+
+    #: ``user``, ``api_key`` or ``operator``.
+    kind: str
+    id: UUID | None
+
+
+def doers(
+    connection: Connection,
+    tenant_id: UUID,
+    action: str,
+    object_ids: Sequence[str],
+    *,
+    since: datetime,
+) -> dict[str, Doer]:
+    """Return who did the same to each of several objects.
+
+    :param since: no event looked for is older
+    """
+    events = AuditEventRow.__table__.c
+    rows = connection.execute(
+        select(events.object_id, events.actor_kind, events.actor_id).where(
+            events.tenant_id == tenant_id,
+            events.at >= since,
+            events.action == action,
+            events.object_id.in_(object_ids),
+        )
+    )
+    return {row.object_id: Doer(row.actor_kind, row.actor_id) for row in rows}

@@ -36,16 +36,21 @@ class NoticeRow(Base):
 
 
 class DraftRow(Base):
-    """What a site's next notice is to be, as its authors have it so far."""
+    """What a site's next notice is to be, as its authors have it so far.
+
+    The row outlives the draft: a revision that somebody has seen never comes again.
+    """
 
     __tablename__ = "notice_drafts"
     __table_args__ = (
         of_one_tenants_site(),
-        granted("SELECT, INSERT, UPDATE, DELETE"),
+        granted("SELECT, INSERT, UPDATE"),
     )
 
     site_id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
-    revision: Mapped[int] = mapped_column(comment="how often it was saved")
-    document: Mapped[str] = mapped_column(Text, comment="JSON, as its author wrote it")
+    revision: Mapped[int] = mapped_column(comment="how often it, or what it begins with, changed")
+    document: Mapped[str | None] = mapped_column(
+        Text, comment="JSON, as its author wrote it; none while there is no draft"
+    )
     changed_at: Mapped[datetime]

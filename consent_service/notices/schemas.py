@@ -1,4 +1,4 @@
-"""What a notice must look like before it may be published."""
+"""What a notice must look like before it may be published, and what the management API speaks."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from unicodedata import category
 from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields, pre_load, validate, validates_schema
+
+from consent_service.notices import consistency
+from consent_service.notices.difference import Kind
+from consent_service.notices.paths import nested
+from consent_service.regions.rules import REGIMES, UNKNOWN
 
 CATEGORIES = ("essential", "preferences", "analytics", "marketing")
 
@@ -22,25 +27,50 @@ _COLOUR = validate.Regexp(r"#[0-9a-f]{6}\Z", error="Write the colour like #0b6e4
 #: Letters and symbols by name, nothing to the eye.
 _INVISIBLE = "\u115f\u1160\u2800\u3164\uffa0"
 
-#: Texts on buttons, and how many characters they may have: on the smallest screen too, all buttons
-#: are in view together with what they answer.
-_BUTTONS = {
-    "accept_all", "reject_all", "choose", "save", "withdraw", "reopen", "embed_once", "embed_always"
-}  # fmt: skip
-_LONGEST_BUTTON = 40
-
 #: Characters; servers and proxies take no longer ones for granted.
 _LONGEST_ADDRESS = 2000
 
 
-def _says_something(text: str) -> None:
-    # Spaces and invisible characters would leave a button without words.
-    if not any(category(each)[0] in "LNPS" and each not in _INVISIBLE for each in text):
-        raise ValidationError("Write something that can be seen.")
+#: Why nobody publishes a notice without it.
+_LAW = (
+    "Say how people reach the data-protection officer: the law asks for it "
+    "(Tanzanian PDPA s. 27(3))."
+)
 
 
-def _text(longest: int) -> fields.String:
-    return fields.String(required=True, validate=[validate.Length(1, longest), _says_something])
+def says_something(text: str) -> bool:
+    """Say whether a text can be seen: spaces would leave a button without words."""
+    return any(category(each)[0] in "LNPS" and each not in _INVISIBLE for each in text)
+
+
+def _text(longest: int, missing: str | None = None) -> fields.String:
+    """Make the field of a text; ``missing`` is said where there is none."""
+
+    def check(text: str) -> None:
+        if not says_something(text):
+            raise ValidationError(missing or "Write something that can be seen.")
+
+    return fields.String(
+        required=True,
+        validate=[check, validate.Length(max=longest)],
+        error_messages={"required": missing} if missing else {},
+    )
+
+
+class _ByName(fields.Dict):
+    """A mapping whose problems stand under its keys, as those of any other part do."""
+
+    def _deserialize(self, *args: Any, **options: Any) -> Any:  # noqa: ANN401
+        try:
+            return super()._deserialize(*args, **options)  # type: ignore[no-untyped-call]
+        except ValidationError as error:
+            if not isinstance(error.messages, dict):
+                raise
+            # Around them stands whether it was the key or the value.
+            plain: dict[str | int, Any] = {
+                name: inner.get("value", inner.get("key")) for name, inner in error.messages.items()
+            }
+            raise ValidationError(plain, valid_data=error.valid_data) from error
 
 
 def _names_host(text: str, *schemes: str) -> bool:
@@ -82,9 +112,13 @@ class ControllerSchema(NoticePart):
 class DpoSchema(NoticePart):
     """The data-protection officer (Tanzanian PDPA s.27(3)): the law's minimum on a notice."""
 
-    name = _text(200)
-    email = fields.Email(required=True, validate=validate.Length(max=254))
-    address = _text(400)
+    name = _text(200, _LAW)
+    email = fields.Email(
+        required=True,
+        validate=validate.Length(max=254),
+        error_messages={"required": _LAW, "invalid": f"Not a valid email address. {_LAW}"},
+    )
+    address = _text(400, _LAW)
 
 
 class PolicySchema(NoticePart):
@@ -100,8 +134,8 @@ class CookieSchema(NoticePart):
 
     name = fields.String(required=True, validate=_COOKIE)
     party = fields.String(required=True, validate=validate.OneOf(["first", "third"]))
-    duration = fields.Dict(fields.String(), _text(100), required=True)
-    description = fields.Dict(fields.String(), _text(500), required=True)
+    duration = _ByName(fields.String(), _text(100), required=True)
+    description = _ByName(fields.String(), _text(500), required=True)
 
 
 class ServiceSchema(NoticePart):
@@ -131,7 +165,7 @@ class PurposeSchema(NoticePart):
 
     key = fields.String(required=True, validate=_KEY)
     category = fields.String(required=True, validate=validate.OneOf(CATEGORIES))
-    texts = fields.Dict(fields.String(), fields.Nested(PurposeTextsSchema), required=True)
+    texts = _ByName(fields.String(), fields.Nested(PurposeTextsSchema), required=True)
     services = fields.List(fields.Nested(ServiceSchema), load_default=list)
 
 
@@ -146,7 +180,7 @@ class NoticeSchema(NoticePart):
     """A whole notice as its author writes it."""
 
     controller = fields.Nested(ControllerSchema, required=True)
-    dpo = fields.Nested(DpoSchema, required=True)
+    dpo = fields.Nested(DpoSchema, required=True, error_messages={"required": _LAW})
     policy = fields.Nested(PolicySchema, required=True)
     languages = fields.List(
         fields.String(validate=_LANGUAGE), required=True, validate=validate.Length(1)
@@ -154,9 +188,7 @@ class NoticeSchema(NoticePart):
     purposes = fields.List(
         fields.Nested(PurposeSchema), required=True, validate=validate.Length(1, 50)
     )
-    texts = fields.Dict(
-        fields.String(), fields.Dict(fields.String(), _text(2000)), load_default=dict
-    )
+    texts = _ByName(fields.String(), _ByName(fields.String(), _text(2000)), load_default=dict)
     theme = fields.Nested(ThemeSchema, load_default=dict)
 
     @pre_load
@@ -165,49 +197,170 @@ class NoticeSchema(NoticePart):
             raise ValidationError("A notice is one JSON object.")
         return data
 
-    @validates_schema
-    def _buttons_stay_on_the_screen(self, notice: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
-        long = [
-            f"{key} in {language}"
-            for language, texts in notice["texts"].items()
-            for key in _BUTTONS & set(texts)
-            if len(texts[key]) > _LONGEST_BUTTON
-        ]
-        if long:
-            problem = f"Write at most {_LONGEST_BUTTON} characters: {', '.join(sorted(long))}."
-            raise ValidationError(problem, "texts")
-
-    @validates_schema
-    def _keys_are_unique(self, notice: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
-        purposes = [purpose["key"] for purpose in notice["purposes"]]
-        services = [service["key"] for p in notice["purposes"] for service in p["services"]]
-        for what, keys in (("purpose", purposes), ("service", services)):
-            twice = sorted({key for key in keys if keys.count(key) > 1})
-            if twice:
-                raise ValidationError(f"Each {what} needs a key of its own: {', '.join(twice)}.")
-
-    @validates_schema
-    def _every_language_is_complete(self, notice: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
-        wanted = set(notice["languages"])
-        missing = [
-            f"{where} has no text in {language}"
-            for where, texts in _texts_of(notice)
-            for language in sorted(wanted - set(texts))
-        ]
-        if missing:
-            raise ValidationError(f"{'; '.join(missing)}.", "purposes")
+    @validates_schema(skip_on_field_errors=False, pass_original=True)
+    def _parts_fit_together(self, _: Any, document: Any, **__: Any) -> None:  # noqa: ANN401
+        # Besides what is wrong in a part, so that its author sees all at once.
+        found = consistency.problems(document)
+        if found:
+            raise ValidationError(nested(found))
 
 
-def _texts_of(notice: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    found = []
-    for purpose in notice["purposes"]:
-        found.append((f"purpose {purpose['key']}", purpose["texts"]))
-        for service in purpose["services"]:
-            for cookie in service["cookies"]:
-                where = f"cookie {cookie['name']}"
-                found.append((f"{where} (duration)", cookie["duration"]))
-                found.append((f"{where} (description)", cookie["description"]))
-    return found
+#: PostgreSQL's integers go no further.
+_MOST = 2**31 - 1
+
+_REVISION = fields.Integer(
+    required=True,
+    strict=True,
+    validate=validate.Range(0, _MOST),
+    metadata={"description": "The draft's revision, as it was when it was read."},
+)
+
+
+class DocumentIn(Schema):
+    """A notice as its author writes it, complete or not (docs/notices.md)."""
+
+    document = fields.Dict(fields.String(), fields.Raw(allow_none=True), required=True)
+
+
+class DraftIn(DocumentIn):
+    """A draft to save."""
+
+    revision = _REVISION
+
+
+class RevisionQuery(Schema):
+    """Which draft is meant."""
+
+    revision = fields.Integer(required=True, validate=validate.Range(0, _MOST))
+
+
+class DraftOut(Schema):
+    """A site's draft, or what one would begin with."""
+
+    document = fields.Dict(metadata={"description": "The notice as its author writes it."})
+    revision = fields.Integer(metadata={"description": "To be stated with the next change."})
+    source = fields.String(
+        validate=validate.OneOf(["draft", "published", "start"]),
+        metadata={
+            "description": "`draft`: somebody has begun one; `published`: nobody has, it is what "
+            "was published last; `start`: nothing was published either, it is a frame to fill in."
+        },
+    )
+    published_version = fields.Integer(allow_none=True)
+    changed_at = fields.DateTime(allow_none=True)
+
+
+class ProblemOut(Schema):
+    """What keeps a notice from being published."""
+
+    path = fields.String(metadata={"description": "Where: `purposes[0].texts.sw.name`."})
+    message = fields.String()
+
+
+class ProblemsOut(Schema):
+    """All that keeps a notice from being published."""
+
+    problems = fields.List(fields.Nested(ProblemOut))
+    complete = fields.Boolean(metadata={"description": "Whether there are none."})
+
+
+class ChangeOut(Schema):
+    """One value that is not the same in both notices."""
+
+    path = fields.String(metadata={"description": "Where: `purposes[analytics].texts.sw.name`."})
+    kind = fields.Enum(Kind, by_value=True)
+    before = fields.Raw(allow_none=True)
+    after = fields.Raw(allow_none=True)
+
+
+class DifferenceOut(Schema):
+    """What differs between a version and a later one, or the draft."""
+
+    against = fields.Integer(
+        allow_none=True, metadata={"description": "The earlier version; null if there is none."}
+    )
+    changes = fields.List(fields.Nested(ChangeOut))
+
+
+class PreviewQuery(Schema):
+    """For which visitor."""
+
+    lang = fields.String(metadata={"description": "One of the notice's; else its first."})
+    region = fields.String(
+        load_default=UNKNOWN,
+        validate=validate.Length(1, 10),
+        metadata={"description": "ISO 3166 code, such as TZ or US-CA; else a region unknown."},
+    )
+    regime = fields.String(
+        load_default=None,
+        validate=validate.OneOf(REGIMES),
+        metadata={"description": "Instead of the region's."},
+    )
+    gpc = fields.Boolean(
+        load_default=False, metadata={"description": "Whether the browser sends the signal."}
+    )
+
+
+class PublishIn(Schema):
+    """What is decided when a notice is published."""
+
+    revision = _REVISION
+    material = fields.Boolean(
+        required=True,
+        truthy={True},
+        falsy={False},
+        metadata={
+            "description": "`true`: every visitor is asked again, and choices made so far stop "
+            "counting; `false`: they stay. The first version is always material."
+        },
+    )
+    policy_version = fields.String(
+        load_default=None,
+        validate=validate.Length(1, 64),
+        metadata={"description": "Of the privacy policy; the draft's unless given."},
+    )
+
+
+class DoerOut(Schema):
+    """Who did it."""
+
+    kind = fields.String(validate=validate.OneOf(["user", "api_key", "operator"]))
+    id = fields.UUID(allow_none=True)
+
+
+class PublishedOut(Schema):
+    """A published version, without what it says."""
+
+    version = fields.Integer()
+    content_hash = fields.String()
+    policy_version = fields.String()
+    material = fields.Boolean(metadata={"description": "Whether every visitor was asked again."})
+    published_at = fields.DateTime()
+    published_by = fields.Nested(DoerOut, allow_none=True)
+
+
+class VersionsQuery(Schema):
+    """Which versions."""
+
+    before = fields.Integer(
+        load_default=None,
+        validate=validate.Range(1, _MOST),
+        metadata={"description": "Only those with a lower number."},
+    )
+    limit = fields.Integer(load_default=100, validate=validate.Range(1, 100))
+
+
+class VersionsOut(Schema):
+    """Published versions, the newest first."""
+
+    notices = fields.List(fields.Nested(PublishedOut))
+
+
+class VersionOut(PublishedOut):
+    """A published version, with all that visitors were shown."""
+
+    content = fields.Dict()
+    difference = fields.Nested(DifferenceOut)
 
 
 class BannerOut(Schema):

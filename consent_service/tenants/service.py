@@ -122,6 +122,14 @@ def tenants_of(database: Database, ids: Iterable[UUID]) -> list[Tenant]:
     return [Tenant(*row) for row in rows]
 
 
+def tenant_name(connection: Connection, tenant_id: UUID) -> str:
+    """Return what a tenant is called."""
+    name: str = connection.execute(
+        select(TenantRow.name).where(TenantRow.id == tenant_id)
+    ).scalar_one()
+    return name
+
+
 def create_site(  # noqa: PLR0913 - each is a column that the operator states
     database: Database,
     tenant: Tenant,

@@ -14,7 +14,8 @@ from playwright.sync_api import Locator, Page, Route
 
 from consent_service.embed.service import script
 from consent_service.notices.configuration import Notice
-from consent_service.notices.service import resolve, shown_to
+from consent_service.notices.content import resolve
+from consent_service.notices.service import shown_to
 from consent_service.regions.rules import UNKNOWN
 from consent_service.regions.service import Regions
 from consent_service.tenants.service import Site

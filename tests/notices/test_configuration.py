@@ -19,7 +19,7 @@ from consent_service.notices.configuration import (
     configuration,
     on_colour,
 )
-from consent_service.notices.service import resolve
+from consent_service.notices.content import resolve
 from consent_service.regions.rules import Rule
 from tests.builders import make_notice
 

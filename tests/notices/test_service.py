@@ -17,11 +17,11 @@ from consent_service.access.actor import OPERATOR
 from consent_service.db import Database, Scope
 from consent_service.errors import Unavailable, UnknownSite, ValidationFailed
 from consent_service.notices.configuration import Notice
+from consent_service.notices.content import resolve
 from consent_service.notices.service import (
     NoticeDirectory,
     newest_version,
     publish_notice,
-    resolve,
 )
 from consent_service.tenants.service import create_site
 from tests.builders import ORIGIN, SITE_KEY, Service, make_notice, make_purpose
@@ -69,7 +69,7 @@ def test_a_language_needs_default_texts() -> None:
     with pytest.raises(ValidationFailed) as caught:
         resolve(make_notice(languages=["tlh"], purposes=[purpose]))
     assert caught.value.fields is not None
-    (problem,) = caught.value.fields["languages"]
+    (problem,) = caught.value.fields["languages"][0]
     assert re.match(r"There are no texts in 'tlh'; in: .*\ben\b.*\bsw\b", problem)
 
 

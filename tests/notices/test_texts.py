@@ -14,7 +14,7 @@ import pytest
 
 from consent_service import clock
 from consent_service.errors import ValidationFailed
-from consent_service.notices.service import resolve
+from consent_service.notices.content import resolve
 from tests.builders import make_notice, make_purpose
 
 FILES: dict[str, dict[str, Any]] = {
