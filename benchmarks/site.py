@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import make_url
+
 from benchmarks.processes import Server, free_port, python, service_settings, serving
 from consent_service import db, signing
 from consent_service.access.actor import OPERATOR
@@ -35,17 +37,20 @@ class Prepared:
         return f"http://127.0.0.1:{self.port}"
 
 
-def prepare(database_url: str, folder: Path) -> Prepared:
-    """Make keys, tables, tenant, site and notice, with the service's own code."""
+def prepare(database_url: str, folder: Path, *, owner_url: str | None = None) -> Prepared:
+    """Make keys, tables, tenant, site and notice, with the service's own code.
+
+    :param owner_url: on PostgreSQL, the database as another user, who is to own the tables
+    """
     keys_file, port = folder / "keys.json", free_port()
     signing.ensure_keys(keys_file)
-    db.upgrade(database_url)
+    db.upgrade(owner_url or database_url, served_by=make_url(database_url).username)
     database = db.Database(database_url)
     try:
         seed(database, port)
         site = find_site(database, SITE_KEY)
         notices = NoticeDirectory()
-        with database.reading() as connection:
+        with database.reading(db.Scope.DIRECTORY) as connection:
             notices.refresh(connection)
     finally:
         database.close()
