@@ -191,6 +191,9 @@ def build(settings: Settings) -> Built:
         followers.refresh()
     except Unavailable:
         log.error("database cannot be reached; starting without it")  # noqa: TRY400
+    except OperatorError:
+        database.close()
+        raise
 
     app = Flask("consent_service")
     app.config.update(

@@ -108,6 +108,10 @@ class Postgres:
         query = {"host": str(self._folder)}
         return URL.create("postgresql+psycopg", user, database=database, query=query)
 
+    def program(self, name: str) -> Path:
+        """Return where one of PostgreSQL's own programs is."""
+        return self._programs / name
+
     def start(self) -> None:
         """Start, or start again after :meth:`kill`."""
         wait_until(self._answers, f"PostgreSQL did not answer (see {self._folder}/log)")
