@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 from threading import Barrier
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -109,6 +112,21 @@ def test_writers_at_the_same_moment_wait_for_each_other(
     with ThreadPoolExecutor(writers) as pool:
         list(pool.map(write, range(writers)))
     assert sites(database) == writers
+
+
+def test_stating_the_scope_is_no_further_round_trip(postgresql_url: str, tmp_path: Path) -> None:
+    database = Database(postgresql_url)
+    with database.reading(Scope.NONE) as connection:
+        driver: Any = connection.connection.driver_connection
+    with (tmp_path / "sent").open("w+") as sent:
+        driver.pgconn.trace(sent.fileno())
+        with database.reading(Scope.NONE) as connection:
+            connection.execute(text("SELECT 1"))
+        driver.pgconn.untrace()
+        sent.seek(0)
+        asked = re.findall(r"\tF\t\d+\t(?:Query|Sync)\b", sent.read())
+    database.close()
+    assert len(asked) == 3, "BEGIN with the scope, the statement, COMMIT"
 
 
 def test_a_database_that_cannot_be_reached_is_unavailable() -> None:
