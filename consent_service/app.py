@@ -20,6 +20,7 @@ from consent_service.access.prove import Prove
 from consent_service.access.providers import Providers
 from consent_service.access.sign_in import SignIn
 from consent_service.access.throttle import Throttle
+from consent_service.audit import routes as audit_routes
 from consent_service.config import Settings, load
 from consent_service.consents import routes as consents_routes
 from consent_service.consents.feed import ChangeFeed
@@ -78,6 +79,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.installing, members_of_tenant),
     (gate_routes.gate, anybody_of_site),
     (tenants_routes.tenants, members_of_tenant),
+    (audit_routes.audit, members_of_tenant),
     (keys_routes.keys, members_of_tenant),
     (notices_routes.notices, members_of_tenant),
     (ops_routes.ops, public),

@@ -7,9 +7,10 @@ import socket
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import indent
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 import click
 from granian.constants import Interfaces
@@ -18,7 +19,10 @@ from granian.server import Server
 from sqlalchemy import make_url
 
 from consent_service import __version__, config, db, signing
+from consent_service.access import audit_log
 from consent_service.access.actor import OPERATOR
+from consent_service.access.audit_log import Filters
+from consent_service.audit.service import FORMS, Form, export
 from consent_service.config import Settings
 from consent_service.demo.seed import seed
 from consent_service.embed.service import built, script_tags
@@ -40,6 +44,8 @@ _THREADS = 16
 #: A worker that has not ended by itself so long after the signal is ended by force. Nothing that it
 #: acknowledged is lost: records are committed before they are answered.
 _STOP_SECONDS = 10
+
+_DAY = click.DateTime(["%Y-%m-%d"])
 
 _DEMO_FOLDER = Path("var/demo")
 
@@ -365,6 +371,46 @@ def notice_publish(file: Any, site_key: str) -> None:  # noqa: ANN401
     asked = published.material_version == published.version
     click.echo(f"Version {published.version} is in force: {published.content_hash}")
     click.echo("Visitors are asked again." if asked else "Earlier choices stay valid.")
+
+
+@main.group("audit")
+def audit_commands() -> None:
+    """Read what was changed, and by whom."""
+
+
+@audit_commands.command("export")
+@click.argument("tenant_slug")
+@click.option("--format", "form", type=click.Choice(FORMS), default="ndjson", show_default=True)
+@click.option("--output", type=click.File("wb", lazy=True), default="-", help="Else to stdout.")
+@click.option("--from", "since", type=_DAY, help="From this day on (UTC), e.g. 2026-03-01.")
+@click.option("--until", type=_DAY, help="Up to the day before this one.")
+def audit_export(
+    tenant_slug: str,
+    form: Form,
+    output: IO[bytes],
+    since: datetime | None,
+    until: datetime | None,
+) -> None:
+    """Write the audit log of the tenant TENANT_SLUG, newest event first.
+
+    The last line says that it is the end, and how many events came before it; docs/audit.md
+    describes both forms.
+    """
+    settings = config.load()
+    keys = signing.Keyring(settings.keys_file)
+    filters = Filters(since=_in_utc(since), until=_in_utc(until))
+    with _database(settings) as database:
+        tenant_id = find_tenant(database, tenant_slug).id
+        total = audit_log.count(database, tenant_id, filters)
+        lines = export(database, keys, tenant_id, filters, form)
+        with click.progressbar(length=total, label="Events", file=sys.stderr) as bar:
+            for line in lines:
+                output.write(line)
+                bar.update(1)
+
+
+def _in_utc(day: datetime | None) -> datetime | None:
+    return day.replace(tzinfo=UTC) if day else None
 
 
 @main.group()

@@ -14,3 +14,11 @@ def name_problems(name: str) -> dict[str, list[str]]:
     if any(unicodedata.category(character) == "Cc" for character in name):
         return {"name": ["Give a name of one line, without control characters."]}
     return {}
+
+
+def formula_safe(cell: str) -> str:
+    """Return a cell of a table such that no spreadsheet takes it for a formula.
+
+    What would begin one gets an apostrophe before it (OWASP, CSV injection).
+    """
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell

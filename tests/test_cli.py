@@ -172,6 +172,28 @@ def test_a_notice_may_come_from_standard_input(run: Run, site_key: str) -> None:
     assert "Version 1" in said
 
 
+def test_the_audit_log_is_written_to_a_file_and_to_standard_output(
+    run: Run, site_key: str, tmp_path: Path
+) -> None:
+    done(run("notice", "publish", notice_file(tmp_path), "--site", site_key))
+    done(run("key", "rotate"))
+    file = tmp_path / "log.csv"
+    done(run("audit", "export", "momo", "--format", "csv", "--output", str(file)))
+    rows = file.read_bytes().decode().split("\r\n")
+    assert [row.split(",")[5] for row in rows[1:4]] == [
+        "notice.published",
+        "site.created",
+        "tenant.created",
+    ]
+    assert rows[4].startswith("end,3,")
+    lines = done(run("audit", "export", "momo")).splitlines()
+    assert '{"end":true,"events":3}' in lines
+    assert done(run("audit", "export", "momo", "--until", "2026-01-01")).splitlines()[-1] == (
+        '{"end":true,"events":0}'
+    )
+    assert "no such tenant" in refused(run("audit", "export", "nobody"))
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

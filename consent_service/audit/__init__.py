@@ -1,0 +1,1 @@
+"""The audit log over HTTP, and as a file: who changed what."""
