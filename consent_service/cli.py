@@ -18,10 +18,11 @@ from granian.log import LogLevels
 from granian.server import Server
 from sqlalchemy import make_url
 
-from consent_service import __version__, config, db, signing
+from consent_service import __version__, config, db, key_file, signing
 from consent_service.access import audit_log
 from consent_service.access.actor import OPERATOR
 from consent_service.access.audit_log import Filters
+from consent_service.access.reencryption import Reencryption
 from consent_service.audit.service import FORMS, Form, export
 from consent_service.config import Settings
 from consent_service.demo.seed import seed
@@ -433,15 +434,41 @@ def rotate(kind: str) -> None:
         click.echo(f"New {each} key {made.id}, in use from {made.active_from:%H:%M:%S} UTC.")
 
 
+@key.command("re-encrypt")
+def re_encrypt() -> None:
+    """Encrypt with the newest data key what older ones encrypted.
+
+    It can be broken off and run again, and the service may serve meanwhile. Afterwards the older
+    data keys can be taken out of the key file.
+    """
+    settings = config.load()
+    keys = signing.Keyring(settings.keys_file)
+    newest = key_file.read(settings.keys_file)["data"][-1]
+    if keys.data_key_id != newest.id:
+        raise OperatorError(
+            f"The newest data key is in use from {newest.active_from:%H:%M:%S} UTC. "
+            "Run this again then."
+        )
+    with _database(settings) as database:
+        run = Reencryption(database, keys)
+        bar = click.progressbar(length=run.remaining(), label="Encrypting anew", file=sys.stderr)
+        with bar:
+            for count in run.run():
+                bar.update(count)
+    if run.unreadable:
+        raise OperatorError(
+            f"{len(run.unreadable)} values cannot be read and stay as they are, such as "
+            f"{run.unreadable[0]}. Keep every data key in the file, put back those that are "
+            "missing, and run this again."
+        )
+    click.echo(f"All is encrypted with data key {newest.id}; the older ones are not needed.")
+
+
 @contextmanager
 def _database(settings: Settings | None = None) -> Iterator[db.Database]:
     """Give the database, whose tables are of this version."""
-    database = db.Database((settings or config.load()).database_url)
-    try:
-        database.check_migrated()
+    with db.opened((settings or config.load()).database_url) as database:
         yield database
-    finally:
-        database.close()
 
 
 if __name__ == "__main__":

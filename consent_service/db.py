@@ -372,6 +372,20 @@ def _engine(url: str) -> Engine:
     return engine
 
 
+@contextmanager
+def opened(url: str) -> Iterator[Database]:
+    """Give a database for the block.
+
+    :raises OperatorError: when its tables are not of this version
+    """
+    database = Database(url)
+    try:
+        database.check_migrated()
+        yield database
+    finally:
+        database.close()
+
+
 def _migrations() -> Config:
     inside = Path(__file__).parent / "migrations"
     folder = inside if inside.is_dir() else Path(__file__).parent.parent / "migrations"

@@ -129,26 +129,41 @@ def confirm_totp(
         raise WrongCode
     if one_time.take(connection, keys, _SET_UP, step) is None:
         raise StepExpired
+    keep_totp(connection, keys, user_id, left.content["secret"], last_step=counter)
+
+
+def keep_totp(
+    connection: Connection, keys: Keyring, user_id: UUID, secret: str, *, last_step: int = 0
+) -> None:
+    """Have a secret count that the user's authenticator app surely has.
+
+    :param secret: Base32
+    :param last_step: the time step of the code that showed it; none before the next counts
+    """
     lock(connection, user_id)
     connection.execute(delete(TotpRow).where(_totps.user_id == user_id))
     connection.execute(
         insert(TotpRow).values(
             user_id=user_id,
-            secret=keys.encrypt(left.content["secret"], _context(user_id)),
+            secret=keys.encrypt(secret, _context(user_id)),
             confirmed_at=clock.now(),
-            last_step=counter,
+            last_step=last_step,
         )
     )
 
 
-def accept_totp(connection: Connection, keys: Keyring, user_id: UUID, code: str) -> bool:
-    """Say whether the code is the user's authenticator app's; it is then used up."""
-    sealed = connection.execute(
+def totp_secret(connection: Connection, keys: Keyring, user_id: UUID) -> str | None:
+    """Return the secret of the user's authenticator app in Base32; None if there is none."""
+    sealed: str | None = connection.execute(
         select(_totps.secret).where(_totps.user_id == user_id)
     ).scalar_one_or_none()
-    if sealed is None:
-        return False
-    counter = _counter(keys.decrypt(sealed, _context(user_id)), code)
+    return None if sealed is None else keys.decrypt(sealed, _context(user_id))
+
+
+def accept_totp(connection: Connection, keys: Keyring, user_id: UUID, code: str) -> bool:
+    """Say whether the code is the user's authenticator app's; it is then used up."""
+    secret = totp_secret(connection, keys, user_id)
+    counter = _counter(secret, code) if secret else None
     if counter is None:
         return False
     # Of two who come at once with one code, one finds the other's step here.
