@@ -33,6 +33,7 @@ from consent_service.notices.service import publish_notice
 from consent_service.regions.service import Regions
 from consent_service.tenants.link_keys import add_link_key, link_keys, retire_link_key
 from consent_service.tenants.service import create_site, create_tenant, find_site, find_tenant
+from consent_service.users.commands import user
 from consent_service.web import read_json
 
 if TYPE_CHECKING:
@@ -462,6 +463,9 @@ def re_encrypt() -> None:
             "missing, and run this again."
         )
     click.echo(f"All is encrypted with data key {newest.id}; the older ones are not needed.")
+
+
+main.add_command(user)
 
 
 @contextmanager

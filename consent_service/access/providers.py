@@ -125,24 +125,6 @@ class Providers:
             raise Stale(self.find(tenant_id).shown(), _sent(wanted)) from None
         return after
 
-    def remove(self, tenant_id: UUID, *, by: Actor) -> None:
-        """Have a tenant's users sign in with their own passwords and passkeys again.
-
-        :raises UnknownProvider: when there is none
-        """
-        with self._database.transaction(tenant_id) as connection:
-            before = _provider(_row(connection, tenant_id))
-            connection.execute(delete(ProviderRow).where(_providers.tenant_id == tenant_id))
-            audit.write(
-                connection,
-                tenant_id,
-                by,
-                "identity_provider.removed",
-                "identity_provider",
-                str(tenant_id),
-                before=before.shown(),
-            )
-
     def check(self, tenant_id: UUID) -> dict[str, Any]:
         """Return what a tenant's provider says of itself, as far as it is used here.
 
@@ -248,6 +230,25 @@ class Providers:
                 update(ProviderRow).where(_providers.tenant_id == tenant_id).values(**values)
             )
         return after
+
+
+def remove(database: Database, tenant_id: UUID, *, by: Actor) -> None:
+    """Have a tenant's users sign in with their own passwords and passkeys again.
+
+    :raises UnknownProvider: when there is none
+    """
+    with database.transaction(tenant_id) as connection:
+        before = _provider(_row(connection, tenant_id))
+        connection.execute(delete(ProviderRow).where(_providers.tenant_id == tenant_id))
+        audit.write(
+            connection,
+            tenant_id,
+            by,
+            "identity_provider.removed",
+            "identity_provider",
+            str(tenant_id),
+            before=before.shown(),
+        )
 
 
 def _row_or_none(

@@ -10,7 +10,7 @@ from flask import Response, jsonify
 from flask.views import MethodView
 from marshmallow import fields
 
-from consent_service.access import cookies, invitations, members
+from consent_service.access import cookies, invitations, members, providers
 from consent_service.access.auth import (
     current_actor,
     current_session,
@@ -230,7 +230,7 @@ class TenantProvider(MethodView):
     def delete(self, tenant: str) -> Response:
         """Forget the provider: users sign in with their own passwords and passkeys again."""
         del tenant
-        use(Providers).remove(current_tenant().id, by=current_actor())
+        providers.remove(use(Database), current_tenant().id, by=current_actor())
         return Response(status=204)
 
 
