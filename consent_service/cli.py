@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import indent
 from typing import IO, TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote
 
 import click
 from granian.constants import Interfaces
@@ -25,6 +26,7 @@ from consent_service.access.audit_log import Filters
 from consent_service.access.reencryption import Reencryption
 from consent_service.audit.service import FORMS, Form, export
 from consent_service.config import Settings
+from consent_service.demo.owner import EMAIL, code, make_owner, password
 from consent_service.demo.seed import seed
 from consent_service.embed.service import built, script_tags
 from consent_service.errors import OperatorError, ServiceError, Unavailable
@@ -123,6 +125,7 @@ def demo(port: int) -> None:
     Everything is made on the first run and found again on the next. To begin anew, delete
     var/demo.
     """
+    outbox = (_DEMO_FOLDER / "outbox").resolve()
     settings = replace(
         config.load({}),
         database_url=f"sqlite:///{_DEMO_FOLDER}/consent.db",
@@ -130,6 +133,8 @@ def demo(port: int) -> None:
         port=port,
         workers=1,
         log_level="warning",
+        mail_url=f"file://{quote(str(outbox))}",
+        mail_from=EMAIL,
         demo=True,
     )
     _check_address(settings.host, port, f"Choose another: make demo PORT={port + 1}")
@@ -138,11 +143,18 @@ def demo(port: int) -> None:
     db.upgrade(settings.database_url)
     database = db.Database(settings.database_url)
     seed(database, port)
+    keys = signing.Keyring(settings.keys_file)
+    make_owner(database, keys)
     database.close()
     address = f"http://127.0.0.1:{port}"
     click.secho("\nThe Consent Service demo is running.\n", bold=True)
     click.echo(f"  Demo site   {address}/demo/           (English)")
     click.echo(f"              {address}/demo/?lang=sw   (Kiswahili)")
+    click.echo(f"  Console     {address}/console/")
+    click.echo(f"              e-mail    {EMAIL}")
+    click.echo(f"              password  {password(keys)}")
+    click.echo(f"              code      {sys.argv[0]} demo-code")
+    click.echo(f"  Mail        {outbox}")
     click.echo(f"  API         {address}/docs\n")
     click.echo("  1. Open the demo site: the banner asks, and analytics has received nothing.")
     click.echo("  2. Choose, and watch analytics load only if the gate says so.")
@@ -154,9 +166,24 @@ def demo(port: int) -> None:
         config.variable("database_url"): settings.database_url,
         config.variable("keys_file"): str(settings.keys_file),
         config.variable("log_level"): settings.log_level,
+        config.variable("mail_url"): settings.mail_url,
+        config.variable("mail_from"): settings.mail_from,
         config.variable("demo"): "1",
     }
     _serve(settings)
+
+
+@main.command("demo-code")
+def demo_code() -> None:
+    """Print the code that the demo's owner signs in with now. Only for the demo under var/demo."""
+    path = _DEMO_FOLDER / "keys.json"
+    if not path.exists():
+        raise OperatorError(
+            "There is no demo here. Start it with make demo, and run this in the same folder; "
+            "elsewhere, codes come from the authenticator app of whoever signs in."
+        )
+    click.echo(code(signing.Keyring(path)))
+    click.echo("It counts once; the next one comes within 30 seconds.", err=True)
 
 
 def _check_address(host: str, port: int, advice: str) -> None:

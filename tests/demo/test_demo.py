@@ -9,8 +9,15 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from werkzeug.test import Client, TestResponse
 
-from consent_service.demo.seed import SITE_KEY, seed
+from consent_service.access import mfa, users
+from consent_service.cli import main
+from consent_service.db import Scope
+from consent_service.demo.owner import EMAIL, code, make_owner, password
+from consent_service.demo.seed import SITE_KEY, TENANT_SLUG, seed
+from consent_service.signing import Keyring, ensure_keys
 from consent_service.tenants.service import find_site
 from tests.builders import Service, make_service
 from tests.pages import Page
@@ -112,3 +119,59 @@ def test_the_map_is_shown_by_the_demos_own_page_and_by_no_other(
     office = demo.client.get(address)
     assert f'<html lang="{language}">' in office.get_data(as_text=True)
     assert "frame-ancestors 'self'" in office.headers["Content-Security-Policy"]
+
+
+def signed_in(demo: Service, code: str) -> TestResponse:
+    """Sign in as the demo's owner."""
+    keys = demo.use(Keyring)
+    client = Client(demo.built.wsgi)
+    client.post("/v1/sign-in", json={"email": EMAIL, "password": password(keys)})
+    client.post("/v1/sign-in/totp", json={"code": code})
+    return client.get(f"/v1/tenants/{TENANT_SLUG}/users")
+
+
+def test_the_demos_owner_signs_in_with_what_is_printed(demo: Service) -> None:
+    keys = demo.use(Keyring)
+    make_owner(demo.built.database, keys)
+    answer = signed_in(demo, code(keys))
+    assert answer.status_code == 200
+    assert [user["role"] for user in answer.get_json()["users"]] == ["owner"]
+
+
+def test_making_the_owner_again_changes_nothing_but_what_no_longer_fits(demo: Service) -> None:
+    keys, database = demo.use(Keyring), demo.built.database
+    make_owner(database, keys)
+    names = ("users", "memberships", "totp_secrets", "audit_events")
+    before = [demo.rows(name) for name in names]
+    make_owner(database, keys)
+    assert [demo.rows(name) for name in names] == before
+    with database.transaction(Scope.ACCOUNTS) as connection:
+        owner = users.find_by_email(connection, keys, EMAIL)
+        assert owner is not None
+        users.set_password_hash(connection, owner.id, "another")
+        mfa.keep_totp(connection, keys, owner.id, "ANOTHER")
+    make_owner(database, keys)
+    assert signed_in(demo, code(keys)).status_code == 200
+
+
+def test_every_demo_has_a_password_and_codes_of_its_own(demo: Service, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    ensure_keys(tmp_path / "other" / "keys.json")
+    keys, others = demo.use(Keyring), Keyring(tmp_path / "other" / "keys.json")
+    assert password(keys) != password(others)
+    make_owner(demo.built.database, keys)
+    assert signed_in(demo, code(others)).status_code == 401
+
+
+def test_codes_of_the_demo_come_only_where_the_demo_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused = CliRunner().invoke(main, ["demo-code"])
+    assert refused.exit_code == 2
+    assert "There is no demo here" in refused.stderr
+    ensure_keys(tmp_path / "var/demo/keys.json")
+    shown = CliRunner().invoke(main, ["demo-code"])
+    assert shown.exit_code == 0
+    assert shown.stdout.strip().isdecimal()
+    assert len(shown.stdout.strip()) == 6
