@@ -48,6 +48,7 @@ lint: setup widget  ## check style, types and import rules
 
 test: setup widget  ## lint, then run every test
 	@tools/browser.sh chromium >/dev/null
+	@tools/browser.sh headless >/dev/null
 	@tools/browser.sh firefox >/dev/null
 	@tools/browser.sh webkit >/dev/null
 	@$(MAKE) lint

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, Request
 from playwright.sync_api import Error as PlaywrightError
 
 from benchmarks.banners import Banner
@@ -110,27 +109,6 @@ def find_chromium() -> str | None:
         [ROOT / "tools/browser.sh", "chromium"], stdout=subprocess.PIPE, text=True, check=False
     )
     return None if found.returncode else found.stdout.strip()
-
-
-@contextmanager
-def run(chromium: str) -> Iterator[Browser]:
-    """Run Chromium until the block ends."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=chromium,
-            # A container has no sandbox to give; the rest keeps the browser to our own pages.
-            args=[
-                "--no-sandbox",
-                "--disable-gpu",
-                "--disable-quic",
-                "--no-first-run",
-                "--disable-background-networking",
-                "--disable-component-update",
-                "--disable-sync",
-            ],
-        )
-        yield browser
-        browser.close()
 
 
 def measure(browser: Browser, pages: Sequence[Banner], rounds: int) -> tuple[Loads, Loads]:

@@ -15,6 +15,7 @@ from benchmarks.errors import CannotMeasureError
 from benchmarks.processes import ask
 from benchmarks.site import prepare, service
 from consent_service.embed.service import built, rest
+from tests import servers
 
 #: Stands above the table, so that both can go into the documentation.
 _COMMAND = ".venv/bin/python -m benchmarks --only widget"
@@ -34,7 +35,7 @@ def run(rounds: int, folder: Path) -> None:
     for name in banners.missing():
         print(f"{name}: not measured, it is not installed (make widget).")
     (folder / "page").mkdir()
-    with browser.run(chromium) as running, banners.served(folder / "page") as pages:
+    with servers.chromium(chromium) as running, banners.served(folder / "page") as pages:
         print(f"Chromium {running.version}, by {_COMMAND} --rounds {rounds}", flush=True)
         quick, slow = browser.measure(running, pages, rounds)
     _tables(quick, slow)

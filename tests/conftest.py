@@ -198,7 +198,7 @@ def demo_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium."""
-    with servers.chromium() as browser:
+    with servers.chromium(servers.find_headless()) as browser:
         yield browser
 
 

@@ -126,7 +126,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as made,
         service(Path(made)) as (address, database_url),
-        servers.chromium() as browser,
+        servers.chromium(servers.find_browser("chromium")) as browser,
     ):
         photographer = Photographer(browser, address, {"": {"cookies": [], "origins": []}})
         photographer.remember("older notice", "accept")
