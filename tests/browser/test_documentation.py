@@ -48,7 +48,7 @@ def _answer(route: Route) -> None:
 
 
 def test_the_examples_of_the_page_do_what_it_says(
-    bare_page: Page, shop: Shop, sqlite_url: str
+    bare_page: Page, own_shop: Shop, sqlite_url: str
 ) -> None:
     purposes = [
         {**purpose, "services": [*purpose["services"], MAP]}
@@ -61,21 +61,21 @@ def test_the_examples_of_the_page_do_what_it_says(
         database, find_site(database, "site_demo"), {**NOTICE, "purposes": purposes}, by=OPERATOR
     )
     database.close()
-    banner = f"{shop.service}/v1/sites/site_demo/banner"
+    banner = f"{own_shop.service}/v1/sites/site_demo/banner"
     wait_until(lambda: "Map" in httpx.get(banner).text, "the notice did not change")
 
     script, elements = examples("html")
     (style,) = examples("css")
     queue, listening = examples("js")
-    script = script.replace("https://consent.example.com", shop.service)
+    script = script.replace("https://consent.example.com", own_shop.service)
     script = script.replace("SITE_KEY", "site_demo").replace(" async", "")
-    shop.html = f"""<!doctype html><html lang="en"><title>Shop</title><style>{style}</style>
+    own_shop.html = f"""<!doctype html><html lang="en"><title>Shop</title><style>{style}</style>
         <script>{BEFORE}{queue}</script>{script}<script>{AFTER}{listening}</script>
         <main><h1>Shop</h1>{elements}</main>"""
-    visitor = Visitor(bare_page, shop.origin)
-    elsewhere = re.compile(rf"^(?!{re.escape(shop.service)}|{re.escape(shop.origin)}/$)")
+    visitor = Visitor(bare_page, own_shop.origin)
+    elsewhere = re.compile(rf"^(?!{re.escape(own_shop.service)}|{re.escape(own_shop.origin)}/$)")
     bare_page.route(elsewhere, _answer)
-    bare_page.goto(shop.origin)
+    bare_page.goto(own_shop.origin)
     visitor.settled()
     tagged = {"script", "iframe", "img", "link", "video", "template"}
     bare_page.wait_for_function(f"seen.blocked.size === {len(tagged)}")
@@ -92,10 +92,10 @@ def test_the_examples_of_the_page_do_what_it_says(
     expect(bare_page.locator(".csvc-embed")).to_have_count(0)
     expect(bare_page.locator("main")).to_contain_text("all of it comes and goes together")
     files = ("analytics.js", "counter.js", "theme.css", "office.mp4")
-    while not {f"GET {shop.origin}/{file}" for file in files} <= set(visitor.sent):
+    while not {f"GET {own_shop.origin}/{file}" for file in files} <= set(visitor.sent):
         bare_page.wait_for_event("request")
     ((url, _, title, _),) = bare_page.evaluate("seen.counted")
-    assert (url, title) == (f"{shop.origin}/", "Shop")
+    assert (url, title) == (f"{own_shop.origin}/", "Shop")
 
     bare_page.click("text=Cookie settings")
     visitor.press("reject")

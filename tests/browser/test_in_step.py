@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,7 +21,7 @@ from consent_service.signing import Keyring
 from consent_service.tenants.link_keys import LinkKey, add_link_key
 from consent_service.tenants.service import create_site, find_site, find_tenant
 from tests import servers
-from tests.browser.conftest import Shop
+from tests.browser.conftest import SharedShop, Shop
 from tests.browser.own_pages import WAITING, stage
 from tests.browser.visitor import COOKIE, Visitor
 from tests.builders import make_user_token
@@ -54,7 +55,7 @@ def tabs(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Callable[
             address = stage(context, request.getfixturevalue("demo_url"))
         else:
             shop: Shop = request.getfixturevalue("shop")
-            shop.scripts = WAITING + f'<script src="{shop.service}/embed/site_demo.js"></script>'
+            shop.embed(WAITING)
             address = shop.origin
         yield lambda: tab(context, address)
 
@@ -99,9 +100,9 @@ def test_a_refusal_in_one_tab_takes_the_banner_from_another(tabs: Callable[[], V
 
 
 @pytest.fixture
-def subdomains(shop: Shop, sqlite_url: str) -> tuple[str, str]:
+def subdomains(own_shop: Shop, sqlite_url: str) -> tuple[str, str]:
     """Two hosts of one site, whose service on a third sets cookies for them all."""
-    port = urlsplit(shop.origin).port
+    port = urlsplit(own_shop.origin).port
     hosts = [f"http://{name}.shop.localhost:{port}" for name in ("www", "app")]
     database = Database(sqlite_url)
     site = create_site(
@@ -116,11 +117,11 @@ def subdomains(shop: Shop, sqlite_url: str) -> tuple[str, str]:
     publish_notice(database, site, json.loads(NOTICE.read_text("utf-8")), by=OPERATOR)
     database.close()
     wait_until(
-        lambda: httpx.get(f"{shop.service}/embed/site_shop.js").is_success,
+        lambda: httpx.get(f"{own_shop.service}/embed/site_shop.js").is_success,
         "the service did not hear of the site",
     )
-    service = f"http://consent.shop.localhost:{urlsplit(shop.service).port}"
-    shop.scripts = WAITING + f'<script src="{service}/embed/site_shop.js"></script>'
+    service = f"http://consent.shop.localhost:{urlsplit(own_shop.service).port}"
+    own_shop.scripts = WAITING + f'<script src="{service}/embed/site_shop.js"></script>'
     return hosts[0], hosts[1]
 
 
@@ -264,6 +265,8 @@ class Devices:
         self._browser = browser
         self._shop = shop
         self._key = key
+        # The shop has had other tests' users.
+        self._group = secrets.token_hex(4)
 
     def open(self) -> Visitor:
         """Visit the shop on one more device."""
@@ -271,19 +274,25 @@ class Devices:
 
     def sign_in(self, visitor: Visitor, user: str = "user-1") -> object:
         """Have the page say who is signed in; return what it is answered."""
-        token = make_user_token(self._key, user, site_key="site_demo")
+        token = make_user_token(self._key, f"{self._group}-{user}", site_key="site_demo")
         return visitor.page.evaluate("(token) => consentService.link(token)", token)
 
 
-@pytest.fixture
-def devices(browser: Browser, shop: Shop, sqlite_url: str, keys_file: Path) -> Iterator[Devices]:
-    """Nobody has visited yet."""
-    shop.scripts = WAITING + f'<script src="{shop.service}/embed/site_demo.js"></script>'
-    database = Database(sqlite_url)
-    key = add_link_key(database, Keyring(keys_file), find_site(database, "site_demo"), by=OPERATOR)
+@pytest.fixture(scope="module")
+def link_key(shared_shop: SharedShop) -> LinkKey:
+    """What the shop signs the tokens of its users with."""
+    database, keys = Database(shared_shop.database_url), Keyring(shared_shop.keys_file)
+    key = add_link_key(database, keys, find_site(database, "site_demo"), by=OPERATOR)
     database.close()
+    return key
+
+
+@pytest.fixture
+def devices(browser: Browser, shop: Shop, link_key: LinkKey) -> Iterator[Devices]:
+    """Nobody has visited yet."""
+    shop.embed(WAITING)
     before = list(browser.contexts)
-    yield Devices(browser, shop, key)
+    yield Devices(browser, shop, link_key)
     for context in browser.contexts:
         if context not in before:
             context.close()
@@ -430,16 +439,17 @@ def test_who_closed_the_banner_is_asked_again_when_the_time_is_over(
 
 
 def test_who_closed_the_banner_is_asked_about_a_new_material_notice(
-    page: Page, shop: Shop, foreign_shop: str, sqlite_url: str
+    page: Page, own_shop: Shop, sqlite_url: str
 ) -> None:
-    visitor = Visitor(page, foreign_shop)
-    page.goto(foreign_shop)
+    own_shop.embed()
+    visitor = Visitor(page, own_shop.origin)
+    page.goto(own_shop.origin)
     visitor.settled()
     visitor.press("close")
-    publish(shop, sqlite_url, lambda notice: notice["policy"].update(material=False))
+    publish(own_shop, sqlite_url, lambda notice: notice["policy"].update(material=False))
     fresh(visitor)
     expect(page.locator("#csvc-reopen")).to_be_visible()
-    publish(shop, sqlite_url, lambda notice: notice["policy"].update(material=True))
+    publish(own_shop, sqlite_url, lambda notice: notice["policy"].update(material=True))
     fresh(visitor)
     expect(visitor.banner).to_be_visible()
 
@@ -456,10 +466,11 @@ def test_a_choice_can_still_be_made_after_closing(page: Page, foreign_shop: str)
 
 
 def test_a_changed_notice_says_that_it_changed_and_which_purposes_are_new(
-    page: Page, shop: Shop, foreign_shop: str, sqlite_url: str
+    page: Page, own_shop: Shop, sqlite_url: str
 ) -> None:
-    visitor = Visitor(page, foreign_shop)
-    page.goto(foreign_shop)
+    own_shop.embed()
+    visitor = Visitor(page, own_shop.origin)
+    page.goto(own_shop.origin)
     visitor.settled()
     visitor.decide("accept")
 
@@ -472,7 +483,7 @@ def test_a_changed_notice_says_that_it_changed_and_which_purposes_are_new(
             {"key": "marketing", "category": "marketing", "texts": texts, "services": []}
         )
 
-    publish(shop, sqlite_url, add_marketing)
+    publish(own_shop, sqlite_url, add_marketing)
     fresh(visitor)
     note = visitor.banner.locator(".csvc-note")
     expect(note).to_have_text(

@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from consent_service import db, signing
-from consent_service.demo.seed import seed
 from tests import servers
 from tests.browser.own_pages import ORDINARY, stage
 from tests.browser.visitor import Visitor
@@ -27,19 +25,8 @@ def worldwide_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactor
     """The address of a demo that is told where each visitor is."""
     folder = tmp_path_factory.mktemp("worldwide")
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'consent.db')}"
-    port = servers.free_port()
-    database = db.Database(url)
-    seed(database, port)
-    database.close()
-    signing.ensure_keys(folder / "keys.json")
-    with servers.service(
-        url,
-        folder / "keys.json",
-        port=port,
-        demo="1",
-        workers="1",
-        trusted_proxies="127.0.0.1/32",
-        country_header=COUNTRY_HEADER,
+    with servers.demo(
+        url, folder, trusted_proxies="127.0.0.1/32", country_header=COUNTRY_HEADER
     ) as address:
         yield address
 

@@ -14,10 +14,8 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, Route, expect
 
-from consent_service import signing
 from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
-from consent_service.demo.seed import seed
 from consent_service.notices.service import publish_notice
 from consent_service.tenants.service import find_site
 from tests import servers
@@ -40,7 +38,6 @@ def wide_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
     """
     folder = tmp_path_factory.mktemp("wide")
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'consent.db')}"
-    port = servers.free_port()
     demo = resources.files("consent_service.demo") / "notice.json"
     notice = in_every_language(json.loads(demo.read_bytes())) | {"languages": LANGUAGES}
     notice["purposes"] += [
@@ -51,12 +48,11 @@ def wide_url(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
         }
         for key, category in (("research", "analytics"), ("advertising", "marketing"))
     ]
-    database = Database(url)
-    seed(database, port)
-    publish_notice(database, find_site(database, "site_demo"), notice, by=OPERATOR)
-    database.close()
-    signing.ensure_keys(folder / "keys.json")
-    with servers.service(url, folder / "keys.json", port=port, demo="1", workers="1") as address:
+
+    def furnish(database: Database) -> None:
+        publish_notice(database, find_site(database, "site_demo"), notice, by=OPERATOR)
+
+    with servers.demo(url, folder, furnish=furnish) as address:
         yield address
 
 

@@ -14,12 +14,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page
 
-from consent_service import signing
-from consent_service.access.actor import OPERATOR
 from consent_service.db import Database
-from consent_service.demo.seed import SITE_KEY, seed
-from consent_service.tenants.service import find_site, update_site
+from consent_service.demo.seed import SITE_KEY
 from tests import servers
+from tests.builders import set_origins
 from tests.package.site import INDEX, ROOT, TRUSTED_TYPES, WIDGET, Customer, Shop, npm
 
 
@@ -106,8 +104,6 @@ def shop(
     """The examples on one host, and the service they embed on another."""
     folder = tmp_path_factory.mktemp("service")
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'consent.db')}"
-    keys = folder / "keys.json"
-    signing.ensure_keys(keys)
     port = servers.free_port()
     service = f"http://127.0.0.1:{port}"
     _write_pages(project, service)
@@ -116,13 +112,11 @@ def shop(
         Thread(target=server.serve_forever, daemon=True).start()
         # To a browser localhost is another site than 127.0.0.1.
         origin = f"http://localhost:{server.server_port}"
-        database = Database(url)
-        seed(database, port)
-        site = find_site(database, SITE_KEY)
-        changes = {"allowed_origins": [origin]}
-        update_site(database, site, changes, revision=site.revision, by=OPERATOR)
-        database.close()
-        with servers.service(url, keys, port=port, demo="1", workers="1"):
+
+        def let_in(database: Database) -> None:
+            set_origins(database, SITE_KEY, [origin])
+
+        with servers.demo(url, folder, port=port, furnish=let_in):
             yield Shop(origin, service)
         server.shutdown()
 
