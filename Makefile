@@ -52,7 +52,8 @@ test: setup widget  ## lint, then run every test
 	@tools/browser.sh firefox >/dev/null
 	@tools/browser.sh webkit >/dev/null
 	@$(MAKE) lint
-	$(BIN)/pytest -n auto
+	# By turns, each process would start the services and browsers that only some files need.
+	$(BIN)/pytest -n auto --dist worksteal
 
 messages: setup  ## bring the console's new and changed texts into the translations
 	@mkdir -p build

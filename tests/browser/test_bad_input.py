@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -175,48 +176,52 @@ ANSWERS: dict[str, dict[str, Any]] = {
 HOW = pytest.mark.parametrize("how", ANSWERS)
 
 
+@contextmanager
+def badly_answered(page: Page, origin: str, call: str, how: str) -> Iterator[Visitor]:
+    """Visit while a call is answered so; hold that a choice is recorded once it no longer is."""
+    page.route(call, lambda route: route.fulfill(**ANSWERS[how]))
+    visitor = visit(page, origin)
+    yield visitor
+    page.unroute(call)
+    visitor.decide("accept")
+    page.wait_for_function(RAN)
+
+
 @HOW
 def test_a_choice_that_is_badly_answered_is_not_taken_for_recorded(
     bare_page: Page, demo_url: str, how: str
 ) -> None:
-    bare_page.route("**/consents", lambda route: route.fulfill(**ANSWERS[how]))
-    visitor = visit(bare_page, demo_url)
-    visitor.press("accept")
-    expect(visitor.alert).to_contain_text("could not be saved")
-    expect(visitor.banner).to_be_visible()
-    assert bare_page.evaluate("consentService.choices") is None
-    assert bare_page.evaluate("consentService.gate('analytics')") is False
-    assert bare_page.evaluate("window.ran") is None
-    bare_page.unroute("**/consents")
-    visitor.decide("accept")
-    bare_page.wait_for_function(RAN)
+    with badly_answered(bare_page, demo_url, "**/consents", how) as visitor:
+        visitor.press("accept")
+        expect(visitor.alert).to_contain_text("could not be saved")
+        expect(visitor.banner).to_be_visible()
+        assert bare_page.evaluate("consentService.choices") is None
+        assert bare_page.evaluate("consentService.gate('analytics')") is False
+        assert bare_page.evaluate("window.ran") is None
 
 
 @HOW
 def test_a_language_that_is_badly_answered_leaves_the_notice_as_it_was(
     bare_page: Page, demo_url: str, how: str
 ) -> None:
-    bare_page.route("**/banner?**", lambda route: route.fulfill(**ANSWERS[how]))
-    visitor = visit(bare_page, demo_url)
-    visitor.speak("sw")
-    expect(visitor.alert).to_contain_text("could not be saved")
-    expect(bare_page.locator("#csvc-accept")).to_have_text("Accept all")
-    bare_page.unroute("**/banner?**")
-    visitor.decide("accept")
-    bare_page.wait_for_function(RAN)
+    with badly_answered(bare_page, demo_url, "**/banner?**", how) as visitor:
+        visitor.speak("sw")
+        expect(visitor.alert).to_contain_text("could not be saved")
+        expect(bare_page.locator("#csvc-accept")).to_have_text("Accept all")
 
 
 @HOW
 def test_a_link_that_is_badly_answered_is_told_and_grants_nothing(
     bare_page: Page, demo_url: str, how: str
 ) -> None:
-    bare_page.route("**/consents/link", lambda route: route.fulfill(**ANSWERS[how]))
-    visitor = visit(bare_page, demo_url)
-    bare_page.evaluate("void consentService.on('error', ({message}) => (window.told = message))")
-    assert bare_page.evaluate("consentService.link('token')") is None
-    assert bare_page.evaluate("window.told")
-    expect(visitor.banner).to_be_visible()
-    assert bare_page.evaluate("consentService.gate('analytics')") is False
+    with badly_answered(bare_page, demo_url, "**/consents/link", how) as visitor:
+        bare_page.evaluate(
+            "void consentService.on('error', ({message}) => (window.told = message))"
+        )
+        assert bare_page.evaluate("consentService.link('token')") is None
+        assert bare_page.evaluate("window.told")
+        expect(visitor.banner).to_be_visible()
+        assert bare_page.evaluate("consentService.gate('analytics')") is False
 
 
 @pytest.mark.parametrize(
