@@ -67,19 +67,20 @@ def _problem(password: str, known: tuple[str, ...]) -> str | None:
     lower = password.casefold()
     if lower in _common() or len(set(lower)) < _FEWEST_DIFFERENT:
         return "Many people use this password, so it is guessed first. Use another."
-    if len(_without(lower, known)) < _FEWEST_OWN:
+    if len(password) - _known_letters(lower, known) < _FEWEST_OWN:
         return "This is hardly more than your name, your address or ours. Use another."
     return None
 
 
-def _without(password: str, known: tuple[str, ...]) -> str:
-    """Return what is left of a password without the words that everybody knows."""
+def _known_letters(password: str, known: tuple[str, ...]) -> int:
+    """Return how many letters of a password are of words that everybody knows."""
     words = [*_PRODUCT, *known]
     words += [part for text in known for part in text.replace("@", " ").replace(".", " ").split()]
+    bare = left = _bare(password)
     for word in sorted((_bare(word) for word in words), key=len, reverse=True):
         if len(word) >= _SHORTEST_WORD:
-            password = _bare(password).replace(word, "")
-    return password
+            left = left.replace(word, "")
+    return len(bare) - len(left)
 
 
 def _bare(text: str) -> str:

@@ -163,7 +163,7 @@ def test_one_tenant_is_named_and_several_can_be_switched(page: Page, stage_url: 
     page.goto(f"{stage_url}/gallery")
     page.locator(".tenants summary").click()
     page.get_by_role("link", name="Duka la Mama Asha").click()
-    assert page.url == f"{stage_url}/home/duka"
+    assert page.url == f"{stage_url}/duka/home"
 
 
 def test_a_menu_closes_by_escape_and_by_going_elsewhere(page: Page, stage_url: str) -> None:

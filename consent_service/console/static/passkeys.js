@@ -29,6 +29,8 @@
     return call(finish, csrf, { credential: credential.toJSON(), name });
   }
 
+  for (const part of document.querySelectorAll("[data-without-passkeys]")) part.hidden = true;
+  for (const part of document.querySelectorAll("[data-with-passkeys]")) part.hidden = false;
   for (const place of document.querySelectorAll("[data-passkey]")) {
     const problem = place.querySelector("[role=alert]");
     const button = place.querySelector("button");
