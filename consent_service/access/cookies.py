@@ -1,4 +1,4 @@
-"""The three cookies of the console: session, step of signing in, and device.
+"""The cookies of the console: session, step of signing in, device, and trip to a provider.
 
 Over TLS their names begin with ``__Host-``, so that no other host and no plain page can set them.
 """
@@ -17,6 +17,7 @@ from consent_service.access.sign_in import SignedIn
 _SESSION = PLAIN_COOKIE
 _STEP = "consent_step"
 _DEVICE = "consent_device"
+_PROVIDER = "consent_provider"
 
 #: The most that Chromium keeps a cookie for.
 _DEVICE_LIFE = timedelta(days=400)
@@ -52,6 +53,21 @@ def keep_step(response: Response, value: str) -> None:
 def drop_step(response: Response) -> None:
     """Have the browser forget a step of signing in."""
     _delete(response, _STEP)
+
+
+def provider() -> str | None:
+    """Return the state of the trip to an identity provider that this browser is on."""
+    return _get(_PROVIDER)
+
+
+def keep_provider(response: Response, state: str) -> None:
+    """Have the browser hold the state that it has to come back from a provider with."""
+    _set(response, _PROVIDER, state, one_time.LIFE)
+
+
+def drop_provider(response: Response) -> None:
+    """Have the browser forget a trip to a provider."""
+    _delete(response, _PROVIDER)
 
 
 def end(response: Response) -> None:

@@ -31,6 +31,7 @@ from consent_service.console.i18n import remember_language
 from consent_service.db import Database
 from consent_service.errors import (
     NotSignedIn,
+    OwnSignInRequired,
     PermissionMissing,
     ProviderRequired,
     ReauthenticationRequired,
@@ -68,7 +69,8 @@ _POLICY = (
 #: Where that is mended which keeps somebody out.
 _WAYS: dict[type[ServiceError], str] = {
     NotSignedIn: "entrance.sign_in",
-    ProviderRequired: "entrance.sign_in",
+    OwnSignInRequired: "entrance.sign_in",
+    ProviderRequired: "entrance.tenant_sign_in",
     ReauthenticationRequired: "own.prove",
     SecondFactorRequired: "own.security",
 }

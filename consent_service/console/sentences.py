@@ -37,6 +37,43 @@ _KNOWN = (
     N_("Must be one of: %(choices)s."),
     N_("One or more of the choices you made was not in: %(choices)s."),
     N_("String does not match expected pattern."),
+    # What services say of members, invitations, passwords and providers (``errors.py``).
+    N_("This is the tenant's only owner. Make somebody else an owner first."),
+    N_("Write one e-mail address, like amina@example.com."),
+    N_("This person is a member already."),
+    N_("This address is invited already: send that invitation again, or revoke it."),
+    N_("Give your name, in at most %(max)s characters."),
+    N_("Use at least %(min)s characters; a few words are easy to remember."),
+    N_("Use at most %(max)s characters."),
+    N_("Many people use this password, so it is guessed first. Use another."),
+    N_("This is hardly more than your name, your address or ours. Use another."),
+    N_("This service sends no mail. Its operator can set CONSENT_MAIL_URL."),
+    N_(
+        "The mail could not be sent. Check the address, or try again after the seconds in "
+        "Retry-After."
+    ),
+    N_("No identity provider is set up for this tenant. Sign in with your password."),
+    N_("You did not sign in at the identity provider."),
+    N_(
+        "The identity provider does not answer as one. Try again in a moment; if it goes on, tell "
+        "whoever set it up."
+    ),
+    N_(
+        "What came back from the identity provider is not the answer to what it was asked. "
+        "Begin to sign in again."
+    ),
+    N_(
+        "The identity provider knows you, but your e-mail address has no access to this tenant. "
+        "Ask one of its owners to invite you; accept the invitation, then sign in."
+    ),
+    N_("The provider has not verified your e-mail address."),
+    N_("The provider's discovery document is that of another issuer."),
+    N_("The provider's discovery document has no usable %(name)s."),
+    N_("The provider signs ID tokens in no way that is safe here."),
+    N_("Write it as the provider does, like https://login.example.com."),
+    N_("Give the secret that this provider has given out."),
+    N_("Sign in at this provider yourself first, so that you do not shut yourself out."),
+    N_("This took too long, or was done before. Begin again."),
 )
 
 
