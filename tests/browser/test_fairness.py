@@ -308,6 +308,19 @@ def _wishes(draw: st.DrawFn) -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize("position", ["bottom", "top", "centre"])
+@pytest.mark.parametrize("size", [SMALL_PHONE, LAPTOP], ids=["phone", "laptop"])
+def test_text_that_fills_more_than_the_screen_is_scrolled_in_the_banner(
+    stage: Stage, size: ViewportSize, position: str
+) -> None:
+    stage.page.set_viewport_size(size)
+    stage.show(texts={"en": {"body": "Wx" * 1000}}, theme={"position": position})
+    assert stage.lint() == []
+    words = stage.layer.locator(".csvc-scroll")
+    words.evaluate("(words) => words.scrollTo(0, words.scrollHeight)")
+    expect(words.locator(":scope > :last-child")).to_be_in_viewport()
+
+
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wishes=_wishes())
 def test_no_text_and_no_theme_makes_it_unfair(stage: Stage, wishes: dict[str, Any]) -> None:
