@@ -340,8 +340,11 @@ def _engine(url: str) -> Engine:
         @event.listens_for(engine, "begin")
         def _state_scope(connection: Connection) -> None:
             scope = connection.get_execution_options()["consent_scope"]
-            driver: Any = connection.connection.dbapi_connection
-            driver.execute(f"BEGIN; SET LOCAL consent.scope = '{scope}'")
+            connection.exec_driver_sql(
+                f"BEGIN; SET LOCAL consent.scope = '{scope}'",
+                # The driver sends two statements as one message only without any.
+                execution_options={"no_parameters": True},
+            )
 
         return engine
     # A folder that cannot be made is a database that is away.

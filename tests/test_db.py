@@ -136,6 +136,22 @@ def test_a_database_that_cannot_be_reached_is_unavailable() -> None:
     database.close()
 
 
+def test_a_connection_that_was_lost_is_unavailable_and_the_next_is_another(
+    postgresql_url: str,
+) -> None:
+    database, other = Database(postgresql_url), Database(postgresql_url)
+    with database.reading(Scope.NONE) as connection:
+        lost = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with other.reading(Scope.NONE) as connection:
+        assert connection.execute(text(f"SELECT pg_terminate_backend({lost}, 4000)")).scalar_one()
+    with pytest.raises(Unavailable), database.reading(Scope.NONE):
+        pass
+    with database.reading(Scope.NONE) as connection:
+        assert connection.execute(text("SELECT 1")).scalar_one() == 1
+    database.close()
+    other.close()
+
+
 def test_an_error_does_not_quote_what_was_written(database: Database) -> None:
     with (
         pytest.raises((Unavailable, DBAPIError)) as caught,

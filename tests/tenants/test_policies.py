@@ -111,6 +111,19 @@ def test_the_services_user_has_the_rights_that_the_model_names(walls: Walls, nam
         assert "UPDATE" not in held
 
 
+def test_an_upgrade_takes_back_what_was_granted_beyond_that(postgresql_urls: Urls) -> None:
+    served, owner = Database(postgresql_urls.served), Database(postgresql_urls.owner)
+    delete = text("SELECT has_table_privilege('records', 'DELETE')")
+    with owner.transaction(Scope.NONE) as connection:
+        connection.execute(text(f"GRANT ALL ON records TO {postgresql_urls.served_by}"))
+    for expected in (True, False):
+        with served.reading(Scope.NONE) as connection:
+            assert connection.execute(delete).scalar_one() == expected
+        postgresql_urls.upgrade()
+    served.close()
+    owner.close()
+
+
 #: Each scope, and the tables of which it sees every row.
 OPEN_TO = {
     Scope.DIRECTORY: {"tenants", "sites", "notices", "current_states"},
