@@ -40,11 +40,14 @@ limiter = Limiter(
 )
 
 
+#: Steps of signing in that one address may take.
+ATTEMPTS = "60 per minute"
+
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def _kind(*_: str) -> str:
-    return "reads" if request.method in _READING else "writes"
+    return "reads" if _is_reading() else "writes"
 
 
 def _rate() -> str:
@@ -54,6 +57,18 @@ def _rate() -> str:
 def limit(blueprint: Blueprint) -> None:
     """Hold a blueprint's calls to the limits: one for reads, one for writes, over all of them."""
     limiter.shared_limit(_rate, scope=_kind)(blueprint)
+
+
+def limit_attempts(blueprint: Blueprint) -> None:
+    """Hold a blueprint's writes to what people who sign in need, over all such blueprints.
+
+    One address cannot try a password on many accounts, nor have the service hash without end.
+    """
+    limiter.shared_limit(ATTEMPTS, scope="attempts", exempt_when=_is_reading)(blueprint)
+
+
+def _is_reading() -> bool:
+    return request.method in _READING
 
 
 def retry_after() -> int:

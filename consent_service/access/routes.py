@@ -44,7 +44,7 @@ from consent_service.access.schemas import (
 from consent_service.access.sign_in import SecondStep, SignedIn, SignIn
 from consent_service.db import Database
 from consent_service.errors import StepExpired
-from consent_service.limits import limit
+from consent_service.limits import limit, limit_attempts
 from consent_service.web import TO_USERS, Blueprint, ErrorOut
 from consent_service.wiring import use
 
@@ -64,6 +64,7 @@ account = Blueprint(
     answers=TO_USERS,
 )
 limit(entry)
+limit_attempts(entry)
 limit(account)
 entry.before_request(own_pages_only)
 

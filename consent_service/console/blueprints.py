@@ -40,7 +40,7 @@ from consent_service.errors import (
     Stale,
     Unavailable,
 )
-from consent_service.limits import limit
+from consent_service.limits import limit, limit_attempts
 from consent_service.tenants.service import tenants_of
 from consent_service.web import as_service_error
 from consent_service.wiring import use
@@ -79,6 +79,7 @@ log = logging.getLogger(__name__)
 
 for _each in CONSOLE:
     limit(_each)
+limit_attempts(entrance)
 entrance.before_request(own_pages_only)
 
 

@@ -127,6 +127,17 @@ def test_a_device_is_known_for_its_own_user_only(service: Service) -> None:
     assert stranger.sign_in(email=person.member.email).status_code == 429
 
 
+def test_one_address_does_not_try_many_accounts(service: Service) -> None:
+    person = make_person(service)
+    # Bodies that no password is looked at for: looking takes its time.
+    empty = [service.client.post("/v1/sign-in", json={}).status_code for _ in range(60)]
+    assert empty == [422] * 60
+    assert error(person.sign_in()) == (429, "too_many_requests")
+    assert service.client.post("/console/sign-in").status_code == 429
+    assert service.client.get("/console/sign-in").status_code == 200
+    assert person.sign_in(address="198.51.100.7").status_code == 200
+
+
 def test_wrong_codes_are_counted_wherever_they_come_from(service: Service) -> None:
     person = make_person_with_totp(service)
     for number in range(5):
