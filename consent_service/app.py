@@ -15,7 +15,7 @@ from consent_service import __version__, logs
 from consent_service.access import routes as access_routes
 from consent_service.access.account import Account
 from consent_service.access.attempts import Attempts
-from consent_service.access.auth import public, signed_in
+from consent_service.access.auth import programs, public, signed_in
 from consent_service.access.prove import Prove
 from consent_service.access.providers import Providers
 from consent_service.access.sign_in import SignIn
@@ -78,6 +78,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.shared, public),
     (embed_routes.installing, members_of_tenant),
     (gate_routes.gate, anybody_of_site),
+    (gate_routes.batch, programs),
     (tenants_routes.tenants, members_of_tenant),
     (audit_routes.audit, members_of_tenant),
     (keys_routes.keys, members_of_tenant),

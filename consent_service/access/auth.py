@@ -112,6 +112,22 @@ def authorize(find_tenant: Callable[[], UUID]) -> None:
         _check_fresh()
 
 
+def programs() -> None:
+    """Let in programs whose API key has the view's permission; the tenant is the key's.
+
+    :raises NotSignedIn: when no key in use came with the call
+    :raises PermissionMissing: when it lacks the permission
+    """
+    secret = _bearer()
+    if secret is None:
+        raise NotSignedIn("Send an API key: Authorization: Bearer ck_…")
+    key = _caller(secret)
+    g.tenant_id = key.tenant_id
+    g.actor = _actor_of(key)
+    needed = needed_by(request.endpoint, request.method)
+    g.actor.require(needed.permission if needed else "(none is enough)")
+
+
 def needed_by(endpoint: str | None, method: str) -> Needed | None:
     """Return what stands on the view of an endpoint; None if nothing does."""
     view: Any = current_app.view_functions.get(endpoint or "")
@@ -186,6 +202,12 @@ def current_actor() -> Actor:
     return actor
 
 
+def current_program_tenant() -> UUID:
+    """Return the id of the tenant whose program the hook found to be calling."""
+    tenant_id: UUID = g.tenant_id
+    return tenant_id
+
+
 def current_session() -> Session:
     """Return the session that the hook found."""
     session: Session = g.session
@@ -198,11 +220,20 @@ def csrf_token(session: Session) -> str:
 
 
 def _program(secret: str, find_tenant: Callable[[], UUID]) -> Actor:
+    key = _caller(secret)
+    if find_tenant() != key.tenant_id:
+        raise UnknownTenant
+    return _actor_of(key)
+
+
+def _caller(secret: str) -> keys.Caller:
     key = keys.authenticate(use(Database), secret)
     if key is None:
         raise NotSignedIn("No API key in use is like this one. It may have expired.")
-    if find_tenant() != key.tenant_id:
-        raise UnknownTenant
+    return key
+
+
+def _actor_of(key: keys.Caller) -> Actor:
     return Actor("api_key", key.id, frozenset(key.scopes), _network(), _client())
 
 

@@ -9,7 +9,6 @@ What callers may rely on:
 
 from __future__ import annotations
 
-import hmac
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -117,11 +116,7 @@ class Linking:
             site_key=site.site_key,
             now=int(clock.now().timestamp()),
         )
-        return hmac.digest(
-            self._keys.derive("linked-users"),
-            f"{site.tenant_id} {site.id} {user}".encode(),
-            "sha256",
-        )
+        return store.user_hash(self._keys, site, user)
 
     def _settle(  # noqa: PLR0913
         self,

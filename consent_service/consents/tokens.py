@@ -53,6 +53,11 @@ class Claims(NamedTuple):
     choices: Mapping[str, str]
 
 
+def of_nobody(site_key: str, visitor_id: str) -> Claims:
+    """Return what a token would say of a visitor of whom nothing is held: no choice, ever."""
+    return Claims(site_key, visitor_id, "", 0, 0, 0, 0, gpc=False, choices={})
+
+
 def write_token(claims: Claims, signer: Signer) -> str:
     """Return the signed token: ASCII, about 180 characters."""
     payload = "~".join(

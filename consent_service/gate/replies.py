@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -60,6 +61,20 @@ def _said(
         }
     )
     return said.decode().removesuffix("}")
+
+
+def batch_body(purpose: str, answers: Mapping[str, Answer]) -> dict[str, Any]:
+    """Give the answers about one purpose for many visitors; at least one was asked about."""
+    some = next(iter(answers.values()))
+    return {
+        "purpose": purpose,
+        "decisions": {
+            each: {"allow": answer.denial is None, "reason": answer.reasons[purpose]}
+            for each, answer in answers.items()
+        },
+        "regime": some.regime,
+        "notice_version": some.notice_version,
+    }
 
 
 def auth_reply(answer: Answer) -> Reply:

@@ -10,8 +10,9 @@ from typing import Any
 
 from flask import Response, request
 from flask.views import MethodView
-from marshmallow import Schema, fields
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
+from consent_service.access.auth import current_program_tenant, needs
 from consent_service.consents.routes import (
     SignalQuery,
     TokenHeader,
@@ -20,11 +21,20 @@ from consent_service.consents.routes import (
     set_cookies,
 )
 from consent_service.consents.service import Consents
+from consent_service.db import Database
 from consent_service.errors import UnknownService
-from consent_service.gate.replies import Reply, auth_reply, json_reply, script_reply
-from consent_service.gate.service import Answer, Gate, Question
+from consent_service.gate.replies import (
+    Reply,
+    auth_reply,
+    batch_body,
+    json_reply,
+    script_reply,
+)
+from consent_service.gate.service import Answer, Asked, Gate, Question
 from consent_service.limits import limit
+from consent_service.regions.rules import place_of
 from consent_service.tenants.auth import allow_site_pages
+from consent_service.tenants.service import site_of
 from consent_service.web import Blueprint, ErrorOut
 from consent_service.wiring import use
 
@@ -36,6 +46,28 @@ gate = Blueprint(
 )
 gate.after_request(allow_site_pages)
 limit(gate)
+
+
+#: For programs that hold ids and no tokens. Pages have no business here.
+batch = Blueprint(
+    "batch",
+    __name__,
+    url_prefix="/v1/gate",
+    description="May this purpose run for these visitors?",
+)
+limit(batch)
+
+#: Visitors in one question.
+MAX_ASKED = 1000
+
+#: That many users' ids, each character perhaps written as an escape, and what is around them.
+_BATCH_BYTES = 2 * 1024 * 1024
+
+
+@batch.url_value_preprocessor
+def _take_many(*_: object) -> None:
+    """Let the body be as large as it may be; nothing of it is read before the key was."""
+    request.max_content_length = _BATCH_BYTES
 
 
 class GateQuery(SignalQuery):
@@ -121,6 +153,80 @@ class GateScript(MethodView):
             raise UnknownService
         question = use(Gate).checked_question(query["site"], (loader.purpose,))
         return _respond(question, query["gpc"], lambda answer: script_reply(answer, loader))
+
+
+class BatchIn(Schema):
+    """A question about many visitors."""
+
+    site = fields.String(
+        required=True,
+        validate=validate.Regexp(r"^[A-Za-z0-9_-]{1,64}$"),
+        metadata={"description": "The site's key."},
+    )
+    purpose = fields.String(required=True, validate=validate.Length(1, 64))
+    visitors = fields.List(
+        # Who is not there may be named in any way but one that no database can look for.
+        fields.String(validate=validate.Regexp(r"^[!-~]{1,64}$")),
+        validate=validate.Length(1, MAX_ASKED),
+        metadata={"description": "Visitors' ids. Give these or users."},
+    )
+    users = fields.List(
+        fields.String(validate=validate.Length(1, 255)),
+        validate=validate.Length(1, MAX_ASKED),
+        metadata={"description": "The site's own ids of linked users, as its user tokens have."},
+    )
+    region = fields.String(
+        load_default=None,
+        validate=validate.Regexp(r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$"),
+        metadata={
+            "description": "Where they are, such as GB or US-CA; else the rule for visitors from "
+            "nowhere known holds."
+        },
+    )
+
+    @validates_schema
+    def _one_kind(self, data: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
+        if ("visitors" in data) == ("users" in data):
+            raise ValidationError("Give visitors or users, and not both.", "visitors")
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: ANN401
+        ids = frozenset(data.get("visitors") or data.get("users", ()))
+        return {**data, "asked": Asked(ids, users="users" in data)}
+
+
+class BatchOut(Schema):
+    """The answers; each id that was asked about is there once."""
+
+    purpose = fields.String(required=True)
+    decisions = fields.Dict(
+        fields.String(),
+        fields.Nested(DecisionOut),
+        required=True,
+        metadata={"description": "By the id that was asked about."},
+    )
+    regime = fields.String(required=True)
+    notice_version = fields.Integer(required=True)
+
+
+@batch.route("/batch")
+class GateBatch(MethodView):
+    """Many visitors."""
+
+    @needs("gate:batch")
+    @batch.arguments(BatchIn)
+    @batch.response(200, BatchOut)
+    @batch.alt_response(401, schema=ErrorOut, description="No API key in use came along.")
+    @batch.alt_response(403, schema=ErrorOut, description="The key lacks gate:batch.")
+    @batch.alt_response(404, schema=ErrorOut, description="The key's tenant has no such site.")
+    @batch.alt_response(422, schema=ErrorOut, description="The question is not well put.")
+    @batch.alt_response(503, schema=ErrorOut, description="It cannot be answered now: denied.")
+    def post(self, sent: dict[str, Any]) -> dict[str, Any]:
+        """Ask about up to 1,000 visitors by their ids, or about linked users by the site's own."""
+        site = site_of(use(Database), current_program_tenant(), sent["site"])
+        question = use(Gate).checked_question(site.site_key, (sent["purpose"],))
+        answers = use(Gate).answer_many(question, sent["asked"], place_of(sent["region"]))
+        return batch_body(sent["purpose"], answers)
 
 
 def _respond(question: Question, said: str, put: Callable[[Answer], Reply]) -> Response:

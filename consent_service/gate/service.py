@@ -21,6 +21,7 @@ from consent_service.errors import Unavailable, ValidationFailed
 from consent_service.gate.decision import ALLOWING, decide
 from consent_service.notices.configuration import Loader, Notice
 from consent_service.notices.service import NoticeDirectory
+from consent_service.regions.rules import Place
 from consent_service.regions.service import Regions
 from consent_service.tenants.service import Site, SiteDirectory
 
@@ -61,6 +62,13 @@ class Answer(NamedTuple):
         return None
 
 
+class Asked(NamedTuple):
+    """Whom a question is about: visitors by their ids, or linked users by the site's own."""
+
+    ids: frozenset[str]
+    users: bool
+
+
 class Renewed(NamedTuple):
     """An answer that the database was asked for, and what the visitor's new token says."""
 
@@ -78,7 +86,7 @@ def _question(site: Site, notice: Notice, keys: tuple[str, ...]) -> Question | N
 
 
 class Gate:
-    """One answer for every entry: JSON, forward-auth, script."""
+    """One answer for every entry: JSON, forward-auth, script, batch."""
 
     def __init__(  # noqa: PLR0913 - what it weighs
         self,
@@ -144,7 +152,7 @@ class Gate:
             stale=self._feed.silent_seconds > STALE_SECONDS,
             now=now,
             gpc=gpc,
-            environ=environ,
+            place=self._regions.place(environ),
         )
 
     def answer_renewing(
@@ -168,9 +176,42 @@ class Gate:
             stale=current is None or self._feed.silent_seconds > STALE_SECONDS,
             now=int(time.time()),
             gpc=gpc,
-            environ=environ,
+            place=self._regions.place(environ),
         )
         return Renewed(answer, renewed)
+
+    def answer_many(self, question: Question, asked: Asked, place: Place) -> dict[str, Answer]:
+        """Answer about many visitors, whose tokens whoever asks does not hold, by their ids.
+
+        Each is answered as with a token that was renewed a moment ago. The signal is on if it was
+        when they chose.
+
+        :param place: where they are taken to be
+        :raises Unavailable: when the database cannot be asked
+        """
+        find = (
+            self._consents.current_of_users if asked.users else self._consents.current_of_visitors
+        )
+        now = int(time.time())
+        answers = {}
+        for each, current in find(question.site, asked.ids).items():
+            claims = (
+                tokens.of_nobody(question.site.site_key, each)
+                if isinstance(current, Absent)
+                else current
+            )
+            answers[each] = self._weigh(
+                question,
+                claims,
+                presented=True,
+                newest=tokens.ERASED if current is Absent.ERASED else 0,
+                known=current is not Absent.UNKNOWN,
+                stale=self._feed.silent_seconds > STALE_SECONDS,
+                now=now,
+                gpc=claims.gpc,
+                place=place,
+            )
+        return answers
 
     def _weigh(  # noqa: PLR0913
         self,
@@ -182,10 +223,10 @@ class Gate:
         stale: bool,
         now: int,
         gpc: bool,
-        environ: WSGIEnvironment,
+        place: Place,
         known: bool = True,
     ) -> Answer:
-        rule = self._regions.rule(self._regions.place(environ), question.site)
+        rule = self._regions.rule(place, question.site)
         notice = question.notice
         reasons = decide(
             question.purposes,

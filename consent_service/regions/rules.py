@@ -40,6 +40,12 @@ class Place(NamedTuple):
     subdivision: str | None = None
 
 
+def place_of(region: str | None) -> Place:
+    """Return the place that a region's code names, such as GB or US-CA; None is nowhere known."""
+    country, _, subdivision = (region or "").partition("-")
+    return Place(country or None, subdivision or None)
+
+
 def read_rules(version: str, lines: Iterable[str]) -> dict[str, Rule]:
     """Read the table of one version, by region code.
 

@@ -14,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
+from consent_service.access.actor import OPERATOR
+from consent_service.access.keys import create_key
 from consent_service.clock import new_visitor_id
 from consent_service.consents import tokens
 from consent_service.consents.tokens import ERASED, GRANTED, REFUSED, WITHDRAWN, Claims
-from consent_service.regions.rules import Place, rule_for
+from consent_service.regions.rules import Place, place_of, rule_for
 from consent_service.regions.service import newest_rules
 from consent_service.signing import Keyring
 from tests.builders import Service, make_purpose, make_service
@@ -55,6 +57,8 @@ class House:
     #: (site, kind) → visitor id
     ids: dict[tuple[str, str], str]
     visitors: dict[str, Visitor]
+    #: What a program of the tenant sends along.
+    program: dict[str, str]
 
     def signed(self, claims: Claims) -> str:
         """Return a token with any claims."""
@@ -107,16 +111,19 @@ def build_house(database_url: str, folder: Path) -> House:
         notice = service.publish(site, policy=policy, purposes=purposes)
         service = replace(service, notice=notice)
 
-        def choose(*, grant: bool, token: str | None = None, key: str = key) -> str:
+        def choose(
+            *, grant: bool, token: str | None = None, gpc: bool = False, key: str = key
+        ) -> str:
             response = service.choose(  # noqa: B023 - called in this turn of the loop
                 {"analytics": grant, "preferences": not grant, "ads": False},
                 token=token,
                 site_key=key,
+                gpc=gpc,
             )
             return str(response.get_json()["token"])
 
         house = House(
-            service, service.client, Client(service.built.flask, use_cookies=False), {}, {}
+            service, service.client, Client(service.built.flask, use_cookies=False), {}, {}, {}
         )
         granter = choose(grant=True, token=choose(grant=False))
         refuser = choose(grant=False, token=choose(grant=True))
@@ -125,15 +132,29 @@ def build_house(database_url: str, folder: Path) -> House:
             f"/v1/sites/{key}/consents/me",
             headers={"Origin": "https://app.example.com", "X-Consent-Token": eraser},
         )
-        for kind, token in (("granter", granter), ("refuser", refuser), ("eraser", eraser)):
+        signaller = choose(grant=True, gpc=True)
+        for kind, token in (
+            ("granter", granter),
+            ("signaller", signaller),
+            ("refuser", refuser),
+            ("eraser", eraser),
+        ):
             claims = house.claims(token)
             ids[key, kind] = claims.visitor_id
             visitors[claims.visitor_id] = (
                 Visitor(ERASED, None) if kind == "eraser" else Visitor(claims.sequence, claims)
             )
     service.built.followers.refresh()
+    made = create_key(
+        service.built.database, service.tenant.id, "Pipeline", ["gate:batch"], by=OPERATOR
+    )
     return House(
-        service, service.client, Client(service.built.flask, use_cookies=False), ids, visitors
+        service,
+        service.client,
+        Client(service.built.flask, use_cookies=False),
+        ids,
+        visitors,
+        {"Authorization": f"Bearer {made.secret}"},
     )
 
 
@@ -237,6 +258,44 @@ class Asked:
         return {key: model(situation, key, CATEGORIES[key]) for key in self.purposes}
 
 
+@dataclass(frozen=True)
+class AskedByIds:
+    """Visitors and what a program asks about them."""
+
+    site_key: str
+    purpose: str
+    region: str | None
+    kinds: list[str]
+
+    def expected(self, house: House, visitor: str, kind: str) -> str:
+        """Return what the contract says, given what the database holds."""
+        held = house.visitors.get(visitor, Visitor(0, None))
+        rule = rule_for(newest_rules(), place_of(self.region), {"*": SITES[self.site_key]})
+        claims = held.state or tokens.of_nobody(self.site_key, visitor)
+        situation = Situation(
+            claims=claims,
+            newest=held.newest if kind == "eraser" else 0,
+            known=kind != "stranger",
+            now=int(time.time()),
+            material_version=MATERIAL_VERSION,
+            rule=rule,
+            gpc=claims.gpc,
+        )
+        return model(situation, self.purpose, CATEGORIES[self.purpose])
+
+
+by_ids = st.builds(
+    AskedByIds,
+    site_key=st.sampled_from(list(SITES)),
+    purpose=st.sampled_from(list(CATEGORIES)),
+    region=st.sampled_from([None, "TZ", "US", "US-CA", "XX"]),
+    kinds=st.lists(
+        st.sampled_from(["stranger", "granter", "signaller", "refuser", "eraser"]),
+        min_size=1,
+        max_size=6,
+    ),
+)
+
 questions = st.builds(
     Asked,
     site_key=st.sampled_from(list(SITES)),
@@ -329,3 +388,38 @@ def test_every_entry_gives_the_answer_of_the_contract(house: House, asked: Asked
                 assert (script.status_code, script.mimetype) == (200, "text/javascript")
                 assert script.get_data(as_text=True) == f"/* not loaded: {why} */\n"
                 assert "Location" not in script.headers
+
+
+@given(asked=by_ids)
+def test_a_program_that_asks_by_ids_gets_the_answer_of_the_contract(
+    house: House, asked: AskedByIds
+) -> None:
+    ids = [house.ids.get((asked.site_key, kind)) or new_visitor_id() for kind in asked.kinds]
+    answer = house.service.client.post(
+        "/v1/gate/batch",
+        json={
+            "site": asked.site_key,
+            "purpose": asked.purpose,
+            "visitors": ids,
+            **({"region": asked.region} if asked.region else {}),
+        },
+        headers=house.program,
+    )
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    decisions = answer.get_json()["decisions"]
+    assert decisions.keys() == set(ids)
+    for visitor, kind in zip(ids, asked.kinds, strict=True):
+        reason = asked.expected(house, visitor, kind)
+        assert decisions[visitor] == {"allow": reason in ALLOWS, "reason": reason}, kind
+        state = house.visitors.get(visitor, Visitor(0, None)).state
+        if state is not None and asked.region in {None, "TZ", "US"}:
+            # The visitor asks too, with a token that was renewed a moment ago.
+            token = house.signed(state._replace(issued_at=int(time.time())))
+            own = house.fast.get(
+                "/v1/gate",
+                query_string={"site": asked.site_key, "purpose": asked.purpose},
+                headers={"X-Consent-Token": token, "Sec-GPC": str(int(state.gpc))},
+                environ_overrides={"consent.country": asked.region} if asked.region else {},
+            ).get_json()
+            assert own["decisions"][asked.purpose] == decisions[visitor]
+            assert own["regime"] == answer.get_json()["regime"]

@@ -14,7 +14,7 @@ import pytest
 
 import consent_service
 from consent_service import config
-from consent_service.access.auth import public, signed_in
+from consent_service.access.auth import programs, public, signed_in
 from consent_service.app import BLUEPRINTS, DEMO_BLUEPRINTS, Built, build
 from consent_service.tenants.auth import anybody_of_site, members_of_tenant, pages_of_site
 from tests.builders import SITE_KEY, Service
@@ -78,6 +78,8 @@ def test_what_belongs_to_a_tenant_or_site_is_never_public(built: Built) -> None:
         auth = declared.get(rule.endpoint.rpartition(".")[0])
         if "tenant" in rule.arguments:
             assert auth is members_of_tenant, rule.rule
+        elif auth is programs:
+            assert rule.endpoint == "batch.GateBatch"
         elif "site_key" in rule.arguments or rule.rule.startswith("/v1/gate"):
             assert auth in {anybody_of_site, pages_of_site}, rule.rule
             if rule.methods and rule.methods & {"POST", "PUT", "PATCH", "DELETE"}:
