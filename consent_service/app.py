@@ -72,6 +72,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (access_routes.account, signed_in),
     (consents_routes.visitors, pages_of_site),
     (consents_routes.records, public),
+    (consents_routes.found, members_of_tenant),
     (embed_routes.widget, anybody_of_site),
     (embed_routes.banner, pages_of_site),
     (embed_routes.support, anybody_of_site),

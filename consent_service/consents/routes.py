@@ -12,12 +12,22 @@ from itsdangerous.encoding import base64_encode
 from marshmallow import Schema, fields, validate
 
 from consent_service import agent
+from consent_service.access.auth import current_actor, needs
 from consent_service.consents import signal, tokens
 from consent_service.consents.linking import Linking
+from consent_service.consents.lookup import (
+    FoundRecord,
+    find_record,
+    find_visitor,
+    shown_record,
+    shown_visitor,
+)
 from consent_service.consents.record import Circumstances, Decision
 from consent_service.consents.schemas import (
     DecisionIn,
     ErasedOut,
+    FoundRecordOut,
+    FoundVisitorOut,
     LinkedOut,
     LinkIn,
     ReceiptOut,
@@ -26,14 +36,15 @@ from consent_service.consents.schemas import (
 )
 from consent_service.consents.service import Consents
 from consent_service.consents.tokens import Claims
+from consent_service.db import Database
 from consent_service.errors import NoticeChanged
 from consent_service.limits import limit
 from consent_service.notices.schemas import BannerOut
 from consent_service.notices.service import NoticeDirectory, shown_to
 from consent_service.regions.service import Regions
-from consent_service.signing import Keyring
-from consent_service.tenants.auth import allow_site_pages, current_site
-from consent_service.tenants.service import Site
+from consent_service.signing import Keyring, Signature
+from consent_service.tenants.auth import allow_site_pages, current_site, current_tenant
+from consent_service.tenants.service import Site, site_of
 from consent_service.web import Blueprint, ErrorOut, public_url
 from consent_service.wiring import use
 
@@ -48,6 +59,15 @@ limit(visitors)
 
 records = Blueprint("records", __name__, description="Receipts, and the keys to check them with.")
 limit(records)
+
+
+found = Blueprint(
+    "lookup",
+    __name__,
+    url_prefix="/v1/tenants/<string:tenant>",
+    description="Records of visitors, for those who must answer for them. Each look is logged.",
+)
+limit(found)
 
 
 class TokenHeader(Schema):
@@ -138,7 +158,7 @@ class Decisions(MethodView):
         response = jsonify(
             record=recorded.record,
             token=recorded.token,
-            receipt_url=_receipt_url(site, recorded.record["id"]),
+            receipt_url=_receipt_link(site.tenant_id, recorded.record["id"]),
         )
         response.status_code = 201
         set_cookies(response, site, recorded.claims, recorded.token)
@@ -169,7 +189,9 @@ class Link(MethodView):
         response = jsonify(
             record=linked.record,
             token=linked.token,
-            receipt_url=_receipt_url(site, linked.record["id"]) if linked.record else None,
+            receipt_url=_receipt_link(site.tenant_id, linked.record["id"])
+            if linked.record
+            else None,
             changed=linked.changed,
         )
         if linked.claims and linked.token:
@@ -217,14 +239,47 @@ class ReceiptJson(MethodView):
         receipt = use(Consents).receipt(query["tenant"], record_id, query["proof"])
         response = jsonify(
             record=receipt.record,
-            signature={
-                "algorithm": "Ed25519",
-                "key_id": receipt.key_id,
-                "value": base64_encode(receipt.signature).decode(),
-            },
+            signature=_signature_out(Signature(receipt.key_id, receipt.signature)),
         )
         response.headers["Cache-Control"] = "private, no-store"
         return response
+
+
+@found.route("/records/<uuid:record_id>")
+class Record(MethodView):
+    """A record."""
+
+    @needs("records:read")
+    @found.response(200, FoundRecordOut)
+    @found.alt_response(403, schema=ErrorOut, description="Your role or key may not.")
+    @found.alt_response(404, schema=ErrorOut, description="The tenant has no such record.")
+    def get(self, tenant: str, record_id: UUID) -> Response:
+        """Give a record, whether its signature is right, and what is before and after it."""
+        del tenant
+        record = find_record(
+            use(Database), use(Keyring), current_tenant().id, record_id, by=current_actor()
+        )
+        signature = _signature_out(record.signature) if record.signature else None
+        return jsonify(
+            {**shown_record(record, receipt_link(record)), "signature": signature},
+        )
+
+
+@found.route("/sites/<string:site_key>/visitors/<string:visitor_id>")
+class Visitor(MethodView):
+    """A visitor."""
+
+    @needs("records:read")
+    @found.response(200, FoundVisitorOut)
+    @found.alt_response(403, schema=ErrorOut, description="Your role or key may not.")
+    @found.alt_response(404, schema=ErrorOut, description="Nothing is held about such a visitor.")
+    def get(self, tenant: str, site_key: str, visitor_id: str) -> Response:
+        """Give what is held about a visitor of a site, by the id in a record."""
+        del tenant
+        site = site_of(use(Database), current_tenant().id, site_key)
+        return jsonify(
+            shown_visitor(find_visitor(use(Database), site, visitor_id, by=current_actor()))
+        )
 
 
 @records.route("/.well-known/jwks.json")
@@ -238,6 +293,14 @@ class Jwks(MethodView):
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["Cache-Control"] = "public, max-age=300"
         return response
+
+
+def _signature_out(signature: Signature) -> dict[str, str]:
+    return {
+        "algorithm": "Ed25519",
+        "key_id": signature.key_id,
+        "value": base64_encode(signature.value).decode(),
+    }
 
 
 def set_cookies(response: Response, site: Site, claims: Claims, token: str) -> None:
@@ -277,7 +340,12 @@ def _circumstances(*, gpc: bool) -> Circumstances:
     )
 
 
-def _receipt_url(site: Site, record_id: str) -> str:
-    proof = quote(use(Consents).receipt_proof(site.tenant_id, record_id))
+def receipt_link(record: FoundRecord) -> str | None:
+    """Return the link that the visitor has to a record of the current tenant; None once erased."""
+    return None if record.erased_at else _receipt_link(current_tenant().id, str(record.id))
+
+
+def _receipt_link(tenant_id: UUID, record_id: str) -> str:
+    proof = quote(use(Consents).receipt_proof(tenant_id, record_id))
     path = f"/v1/records/{record_id}/receipt.json"
-    return f"{public_url()}{path}?tenant={site.tenant_id}&proof={proof}"
+    return f"{public_url()}{path}?tenant={tenant_id}&proof={proof}"

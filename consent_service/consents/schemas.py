@@ -135,18 +135,72 @@ class VisitorOut(Schema):
     )
 
 
-class ErasedOut(Schema):
-    """How much was erased."""
-
-    erased_records = fields.Integer()
-
-
 class SignatureOut(Schema):
     """An Ed25519 signature over the record's canonical form (RFC 8785)."""
 
     algorithm = fields.String()
     key_id = fields.String(metadata={"description": "A key of /.well-known/jwks.json."})
     value = fields.String(metadata={"description": "base64url"})
+
+
+class FoundRecordOut(Schema):
+    """A record that was looked up."""
+
+    id = fields.String(required=True)
+    site_key = fields.String(required=True)
+    created_at = fields.String(required=True)
+    erased_at = fields.String(
+        required=True, allow_none=True, metadata={"description": "When it was emptied."}
+    )
+    record = fields.Nested(RecordOut, required=True, allow_none=True)
+    signature = fields.Nested(SignatureOut, required=True, allow_none=True)
+    signature_valid = fields.Boolean(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Whether one of our keys has signed just this."},
+    )
+    previous_id = fields.String(
+        required=True, allow_none=True, metadata={"description": "The visitor's record before."}
+    )
+    next_id = fields.String(
+        required=True, allow_none=True, metadata={"description": "The visitor's record after."}
+    )
+    receipt_url = fields.String(required=True, allow_none=True)
+
+
+class FoundVisitorOut(Schema):
+    """What is held about a visitor who was looked up."""
+
+    visitor_id = fields.String(required=True)
+    site_key = fields.String(required=True)
+    merged_into = fields.String(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Who stands for this visitor since both signed in as one user."},
+    )
+    linked = fields.Boolean(
+        required=True, metadata={"description": "A user of the site, on all devices."}
+    )
+    erased = fields.Boolean(required=True)
+    choices = fields.Dict(
+        fields.String(),
+        fields.String(validate=validate.OneOf(["granted", "refused", "withdrawn"])),
+        required=True,
+    )
+    expires_at = fields.String(required=True, allow_none=True)
+    records = fields.List(
+        fields.Nested(RecordOut),
+        required=True,
+        metadata={
+            "description": "Newest first, 200 at most; then those of visitors merged into this one."
+        },
+    )
+
+
+class ErasedOut(Schema):
+    """How much was erased."""
+
+    erased_records = fields.Integer()
 
 
 class ReceiptOut(Schema):
