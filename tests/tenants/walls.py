@@ -188,11 +188,12 @@ class Walls:
         with unwalled(self.owner) as connection:
             for name in TABLES:
                 query = text(f"SELECT ctid, xmin, * FROM {name}")  # noqa: S608
-                rows = [dict(row) for row in connection.execute(query).mappings()]
-                found[name] = [repr(row) for row in rows if not self.attacker.owns(name, row)]
+                all_of_it = [dict(row) for row in connection.execute(query).mappings()]
+                found[name] = [repr(row) for row in all_of_it if not self.attacker.owns(name, row)]
         with self.owner.reading(Scope.NONE) as connection:
             for what, keeping in _KEEPING.items():
-                found[what] = [repr(row) for row in connection.execute(text(keeping))]
+                rows = connection.execute(text(keeping), {"served_by": self.urls.served_by})
+                found[what] = [repr(row) for row in rows]
         return {what: sorted(rows) for what, rows in found.items()}
 
 
@@ -204,5 +205,9 @@ _KEEPING = {
     "policies": "SELECT * FROM pg_policies",
     "functions": "SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace",
     "triggers": "SELECT tgname, tgenabled FROM pg_trigger",
-    "roles": "SELECT * FROM pg_roles",
+    # Other tests make users on the same server.
+    "roles": "SELECT * FROM pg_roles WHERE rolname IN (:served_by, 'another')",
+    "memberships of roles": """
+        SELECT roleid FROM pg_auth_members WHERE member = CAST(:served_by AS regrole)
+    """,
 }
