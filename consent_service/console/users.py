@@ -15,7 +15,7 @@ from consent_service.access.permissions import needs_second_factor
 from consent_service.console.blueprints import workspace
 from consent_service.console.flashes import say
 from consent_service.console.i18n import language
-from consent_service.console.roles import role_choices, role_name, what_it_may_do
+from consent_service.console.roles import role_choices, role_name
 from consent_service.console.sentences import translated
 from consent_service.console.sign_in import Page
 from consent_service.db import Database
@@ -167,8 +167,6 @@ def _role_page(user: UUID, **values: Any) -> str:  # noqa: ANN401
         "console/users_role.html",
         member=member,
         choices=role_choices(),
-        role_name=role_name,
-        may_do=what_it_may_do(member.role),
         **values,
     )
 
