@@ -14,6 +14,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from consent_service.access.permissions import PERMISSIONS, ROLES
 from consent_service.cli import main
 from consent_service.config import Settings, variable
 from tests.notices.test_texts import FILES, LABELS
@@ -38,6 +39,9 @@ COMMANDS = """\
 All commands read the [settings](settings.md). They exit with 0 when they did what they say, and
 with 2 and a message that says what to mend when they did not.
 """
+
+#: What follows this line is a table of the code's.
+WRITTEN = "<!-- written by tests/guards/test_docs.py -->"
 
 LANGUAGES = """\
 # Languages
@@ -94,7 +98,24 @@ def languages_page() -> str:
     return LANGUAGES.format(count=len(FILES), read=read) + "".join(rows + texts)
 
 
-PAGES = {"settings.md": settings_page, "cli.md": commands_page, "languages.md": languages_page}
+def users_page() -> str:
+    """Return docs/users.md with the table of permissions as the code has it."""
+    page = (DOCS / "users.md").read_text("utf-8")
+    head = f"| permission | {' | '.join(ROLES)} | opens |\n|---|{'---|' * len(ROLES)}---|\n"
+    rows = [
+        f"| `{permission}` | {' | '.join('yes' if role in roles else '' for role in ROLES)} |"
+        f" {text} |\n"
+        for permission, (roles, text) in PERMISSIONS.items()
+    ]
+    return re.sub(rf"(?<={WRITTEN}\n\n)(?:\|.*\n)*", head + "".join(rows), page)
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "cli.md": commands_page,
+    "languages.md": languages_page,
+    "users.md": users_page,
+}
 
 
 @pytest.mark.parametrize("name", PAGES)
