@@ -138,20 +138,18 @@ def find_visitor(database: Database, site: Site, visitor_id: str, *, by: Actor) 
     )
 
 
-def sites_of_visitor(database: Database, tenant_id: UUID, visitor_id: str) -> list[Site]:
-    """Return the tenant's sites on which there is, or was, such a visitor."""
-    sites = sites_of(database, tenant_id)
+def site_of_visitor(database: Database, tenant_id: UUID, visitor_id: str) -> Site | None:
+    """Return the tenant's site on which there is, or was, such a visitor: ids are random."""
+    sites = {site.id: site for site in sites_of(database, tenant_id)}
     with database.reading(tenant_id) as connection:
-        found = set(
-            connection.execute(
-                select(_states.site_id).where(
-                    _states.tenant_id == tenant_id,
-                    _states.site_id.in_([site.id for site in sites]),
-                    _states.visitor_id == visitor_id,
-                )
-            ).scalars()
-        )
-    return [site for site in sites if site.id in found]
+        site_id = connection.execute(
+            select(_states.site_id).where(
+                _states.tenant_id == tenant_id,
+                _states.site_id.in_(sites),
+                _states.visitor_id == visitor_id,
+            )
+        ).scalar()
+    return sites.get(site_id) if site_id else None
 
 
 def _found(connection: Connection, keys: Keyring, row: Row[Any], site_key: str) -> FoundRecord:

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-from consent_service.console import invitations, provider, security, sign_in, users
+from consent_service.console import (
+    audit,
+    invitations,
+    keys,
+    provider,
+    records,
+    security,
+    sign_in,
+    sites,
+    users,
+)
 from consent_service.console.blueprints import entrance, own, workspace
 
 __all__ = [
+    "audit",
     "entrance",
     "invitations",
+    "keys",
     "own",
     "provider",
+    "records",
     "security",
     "sign_in",
+    "sites",
     "users",
     "workspace",
 ]

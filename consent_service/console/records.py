@@ -1,0 +1,122 @@
+"""Records of visitors, looked up one at a time; each look is logged."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from flask import redirect, render_template, request, url_for
+from flask_babel import gettext as _
+from werkzeug.wrappers import Response
+
+from consent_service.access.auth import current_actor, needs
+from consent_service.consents.lookup import (
+    FoundRecord,
+    find_record,
+    find_visitor,
+    site_of_visitor,
+)
+from consent_service.consents.routes import receipt_link
+from consent_service.console.blueprints import workspace
+from consent_service.console.regions import regime_name, region_name
+from consent_service.console.sentences import N_
+from consent_service.db import Database
+from consent_service.errors import NotFound
+from consent_service.notices.history import get_version
+from consent_service.signing import Keyring
+from consent_service.tenants.auth import current_tenant
+from consent_service.tenants.service import Site, site_of
+from consent_service.wiring import use
+
+Page = Response | str | tuple[str, int]
+
+_RECORD = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_VISITOR = re.compile(r"vis_[A-Za-z0-9_-]{22}")
+
+_WORDS = {
+    "accept_all": N_("Accepted all"),
+    "reject_all": N_("Rejected all"),
+    "save": N_("Chose by purpose"),
+    "withdraw": N_("Withdrew"),
+    "link": N_("Signed in on another device: nothing was asked"),
+    "banner": N_("On the banner"),
+    "preferences": N_("In the preference centre"),
+    "embed": N_("On the placeholder of an element that waits"),
+    "granted": N_("Granted"),
+    "refused": N_("Refused"),
+    "withdrawn": N_("Withdrawn"),
+}
+
+
+@workspace.get("/records")
+@needs("records:read")
+def records(tenant: str) -> Page:
+    """Ask for a record or a visitor, and lead to it."""
+    asked = request.args.get("q", "").strip()
+    # A receipt link names the record first, and then the tenant.
+    record, visitor = _RECORD.search(asked), _VISITOR.search(asked)
+    if record:
+        there = url_for("workspace.record", tenant=tenant, record_id=record[0].lower())
+        return redirect(there, 303)
+    found = visitor and site_of_visitor(use(Database), current_tenant().id, visitor[0])
+    if visitor and found:
+        place: dict[str, Any] = {"site_key": found.site_key, "visitor_id": visitor[0]}
+        return redirect(url_for("workspace.visitor", tenant=tenant, **place), 303)
+    return render_template("console/records.html", asked=asked), 404 if asked else 200
+
+
+@workspace.get("/records/<uuid:record_id>")
+@needs("records:read")
+def record(tenant: str, record_id: UUID) -> str:
+    """Show a record."""
+    del tenant
+    tenant_id = current_tenant().id
+    found = find_record(use(Database), use(Keyring), tenant_id, record_id, by=current_actor())
+    return render_template(
+        "console/record.html",
+        found=found,
+        content=found.record,
+        names=_purpose_names(site_of(use(Database), tenant_id, found.site_key), found),
+        receipt_url=receipt_link(found),
+        said=_said,
+        region_name=region_name,
+        regime_name=regime_name,
+    )
+
+
+@workspace.get("/sites/<string:site_key>/visitors/<string:visitor_id>")
+@needs("records:read")
+def visitor(tenant: str, site_key: str, visitor_id: str) -> str:
+    """Show what is held about a visitor."""
+    del tenant
+    site = site_of(use(Database), current_tenant().id, site_key)
+    return render_template(
+        "console/visitor.html",
+        found=find_visitor(use(Database), site, visitor_id, by=current_actor()),
+        site=site,
+        said=_said,
+    )
+
+
+def _said(word: str) -> str:
+    return str(_(_WORDS[word])) if word in _WORDS else word
+
+
+def _purpose_names(site: Site, found: FoundRecord) -> dict[str, str]:
+    """Return the purposes' names in the words that the visitor was shown."""
+    if found.record is None:
+        return {}
+    try:
+        content = get_version(use(Database), site, found.record["notice_version"]).content
+    except NotFound:
+        return {}
+    return {
+        purpose["key"]: _name(purpose["texts"], found.record["language"])
+        for purpose in content["purposes"]
+    }
+
+
+def _name(texts: Mapping[str, Mapping[str, Any]], language: str) -> str:
+    return str(texts.get(language, next(iter(texts.values())))["name"])
