@@ -86,6 +86,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (notices_routes.notices, members_of_tenant),
     (ops_routes.ops, public),
     (console_routes.entrance, public),
+    (console_routes.preview, public),
     (console_routes.own, signed_in),
     (console_routes.workspace, members_of_tenant),
     (users_routes.users, members_of_tenant),

@@ -6,6 +6,7 @@ from consent_service.console import (
     audit,
     invitations,
     keys,
+    notices,
     provider,
     records,
     security,
@@ -14,13 +15,16 @@ from consent_service.console import (
     users,
 )
 from consent_service.console.blueprints import entrance, own, workspace
+from consent_service.console.preview import preview
 
 __all__ = [
     "audit",
     "entrance",
     "invitations",
     "keys",
+    "notices",
     "own",
+    "preview",
     "provider",
     "records",
     "security",

@@ -32,10 +32,7 @@ _LONGEST_ADDRESS = 2000
 
 
 #: Why nobody publishes a notice without it.
-_LAW = (
-    "Say how people reach the data-protection officer: the law asks for it "
-    "(Tanzanian PDPA s. 27(3))."
-)
+_LAW = "The law asks for this on every notice (Tanzanian PDPA s. 27(3))."
 
 
 def says_something(text: str) -> bool:
