@@ -86,6 +86,8 @@ def test_another_users_address_is_not_taken_for_it(provider: Provider) -> None:
         {"nonce": None},
         {"aud": "another client"},
         {"aud": [CLIENT_ID, "another client"]},
+        # Even where it says that it was given to us.
+        {"aud": "another client", "azp": CLIENT_ID},
         {"aud": None},
         {"azp": "another client"},
         {"iss": "https://other.example.com"},
@@ -231,6 +233,29 @@ def test_a_provider_that_does_not_answer_as_one_is_away(
     provider.instead = {path: answer}
     with pytest.raises(ProviderUnavailable):
         sign_in(provider)
+
+
+def test_an_answer_without_an_end_is_given_up_for_its_size(
+    provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(oidc, "_LONGEST_SECONDS", 3600)
+    sent = []
+
+    def answer(call: BaseHTTPRequestHandler) -> None:
+        call.send_response(200)
+        call.end_headers()
+        # More than ever waits in a connection, and an end, so that the test has one.
+        for _ in range(1024):
+            try:
+                call.wfile.write(b" " * 65536)
+            except OSError:
+                return
+            sent.append(65536)
+
+    provider.instead = {DISCOVERY: answer}
+    with pytest.raises(ProviderUnavailable):
+        oidc.discover(client(provider))
+    assert sum(sent) < 32 * 1024 * 1024
 
 
 def test_an_answer_that_trickles_in_is_given_up(
