@@ -111,6 +111,20 @@ def test_the_services_user_has_the_rights_that_the_model_names(walls: Walls, nam
         assert "UPDATE" not in held
 
 
+@pytest.mark.parametrize("part", ["tenant_id", "user_id"])
+def test_nobody_turns_a_membership_into_anothers(walls: Walls, part: str) -> None:
+    for scope in (walls.attacker.id, Scope.ACCOUNTS):
+        with pytest.raises(errors.InsufficientPrivilege):
+            walls.run(f"UPDATE memberships SET {part} = {part}", scope=scope)  # noqa: S608
+
+
+@pytest.mark.parametrize("part", ["id", "tenant_id", "secret_hash", "scopes", "created_at"])
+def test_nobody_makes_more_of_an_api_key(walls: Walls, part: str) -> None:
+    for scope in (walls.attacker.id, Scope.ACCOUNTS):
+        with pytest.raises(errors.InsufficientPrivilege):
+            walls.run(f"UPDATE api_keys SET {part} = {part}", scope=scope)  # noqa: S608
+
+
 def test_an_upgrade_takes_back_what_was_granted_beyond_that(postgresql_urls: Urls) -> None:
     served, owner = Database(postgresql_urls.served), Database(postgresql_urls.owner)
     delete = text("SELECT has_table_privilege('records', 'DELETE')")
