@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -245,3 +248,12 @@ def test_a_process_that_hears_nothing_denies(
     monkeypatch.setattr(ChangeFeed, "silent_seconds", property(lambda _: silent))
     answer = ask(service, headers, visitors=[made])
     assert answer.get_json()["decisions"][made] == {"allow": False, "reason": "state_stale"}
+
+
+def test_the_example_on_the_page_is_answered_as_it_shows(service: Service) -> None:
+    page = (Path(__file__).parents[2] / "docs/gate.md").read_text("utf-8")
+    (sent,) = re.findall(r"-d '(\{.*\})'", page)
+    (shown,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    made = visitor(service.choose())
+    body = json.loads(sent.replace("site_demo", SITE_KEY).replace("vis_A", made))
+    assert ask(service, **body).get_json() == json.loads(shown.replace("vis_A", made))
