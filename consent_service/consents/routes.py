@@ -45,7 +45,7 @@ from consent_service.regions.service import Regions
 from consent_service.signing import Keyring, Signature
 from consent_service.tenants.auth import allow_site_pages, current_site, current_tenant
 from consent_service.tenants.service import Site, site_of
-from consent_service.web import Blueprint, ErrorOut, public_url
+from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, public_url
 from consent_service.wiring import use
 
 visitors = Blueprint(
@@ -66,6 +66,7 @@ found = Blueprint(
     __name__,
     url_prefix="/v1/tenants/<string:tenant>",
     description="Records of visitors, for those who must answer for them. Each look is logged.",
+    answers=TO_MEMBERS,
 )
 limit(found)
 
@@ -251,7 +252,6 @@ class Record(MethodView):
 
     @needs("records:read")
     @found.response(200, FoundRecordOut)
-    @found.alt_response(403, schema=ErrorOut, description="Your role or key may not.")
     @found.alt_response(404, schema=ErrorOut, description="The tenant has no such record.")
     def get(self, tenant: str, record_id: UUID) -> Response:
         """Give a record, whether its signature is right, and what is before and after it."""
@@ -271,7 +271,6 @@ class Visitor(MethodView):
 
     @needs("records:read")
     @found.response(200, FoundVisitorOut)
-    @found.alt_response(403, schema=ErrorOut, description="Your role or key may not.")
     @found.alt_response(404, schema=ErrorOut, description="Nothing is held about such a visitor.")
     def get(self, tenant: str, site_key: str, visitor_id: str) -> Response:
         """Give what is held about a visitor of a site, by the id in a record."""

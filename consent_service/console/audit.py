@@ -47,7 +47,8 @@ def audit(tenant: str) -> str | tuple[str, int]:
     return _page(tenant, page, cursor=cursor)
 
 
-@workspace.get("/audit.<any(csv, ndjson):form>")
+@workspace.get("/audit.csv", defaults={"form": "csv"})
+@workspace.get("/audit.ndjson", defaults={"form": "ndjson"})
 @needs("audit:read")
 def audit_file(tenant: str, form: Form) -> Response:
     """Give all of the log as a file."""
