@@ -35,7 +35,8 @@ def test_the_wheel_holds_every_file(installed: Path) -> None:
         f"{to}/{path.relative_to(ROOT / name)}"
         for name, to in FOLDERS.items()
         for path in (ROOT / name).rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        # Translations are read as they are compiled.
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix != ".po"
     }
     found = {
         str(path.relative_to(installed))

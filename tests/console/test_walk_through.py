@@ -52,15 +52,20 @@ def house(sqlite_url: str, tmp_path: Path) -> Iterator[House]:
     keys_file, port, mailed = tmp_path / "keys.json", servers.free_port(), Mailed(tmp_path / "out")
     ensure_keys(keys_file)
     address = f"http://127.0.0.1:{port}"
-    settings = {
+    given = {
+        "database_url": sqlite_url,
+        "keys_file": str(keys_file),
+        "port": str(port),
+        "workers": "1",
         "public_url": address,
         "mail_url": f"file://{mailed.folder}",
         "mail_from": "consent@example.com",
     }
-    given = {"database_url": sqlite_url, "keys_file": str(keys_file), **settings}
     environ = servers.environ_without_settings()
     environ |= {f"CONSENT_{name.upper()}": text for name, text in given.items()}
-    with servers.service(sqlite_url, keys_file, port=port, workers="1", **settings):
+    with servers.running(
+        [sys.executable, "-m", "consent_service.cli", "serve"], address, "/readyz", environ
+    ):
         yield House(address, environ, mailed)
 
 

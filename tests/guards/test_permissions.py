@@ -27,7 +27,7 @@ from tests.members import Member, sign_in
 OWN, FOREIGN, NOWHERE = "example", "foreign", "nowhere"
 
 #: What stands in an address for each of its parts; ids that nothing has.
-PARTS = {"site_key": SITE_KEY, "version": "1", "number": "1"}
+PARTS = {"site_key": SITE_KEY, "version": "1", "number": "1", "form": "csv"}
 UNUSED_ID = str(UUID(int=1))
 
 #: Answers that say that somebody may not do this at all.
