@@ -35,7 +35,7 @@ from consent_service.notices.service import publish_draft, shown_to
 from consent_service.regions.service import Regions
 from consent_service.tenants.auth import current_tenant
 from consent_service.tenants.service import Site, site_of
-from consent_service.web import Blueprint, ErrorOut, StaleOut
+from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, StaleOut
 from consent_service.wiring import use
 
 #: A draft and what a call puts around it, each character perhaps written as an escape.
@@ -46,6 +46,7 @@ notices = Blueprint(
     __name__,
     url_prefix="/v1/tenants/<string:tenant>/sites/<string:site_key>",
     description="Drafts of a site's notice, how they look, and all published versions.",
+    answers=TO_MEMBERS,
 )
 limit(notices)
 
