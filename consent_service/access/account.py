@@ -19,7 +19,7 @@ from consent_service.access.passkeys import Passkey, RelyingParty
 from consent_service.access.sessions import Session
 from consent_service.access.users import User
 from consent_service.db import Database, Scope
-from consent_service.errors import NotFound, NotSignedIn
+from consent_service.errors import NotFound, NotSignedIn, OwnSignInRequired
 from consent_service.signing import Keyring
 
 
@@ -42,18 +42,28 @@ class Account:
         self._keys = keys
 
     def known(self, session: Session) -> Known:
-        """Return who is signed in."""
+        """Return who is signed in; to a tenant whose provider says so, nothing of other tenants."""
         with self._database.reading(Scope.ACCOUNTS) as connection:
+            roles = events.memberships_of(connection, session.user_id)
             return Known(
                 self._user(connection, session),
                 mfa.factors_of(connection, session.user_id),
-                events.memberships_of(connection, session.user_id),
+                {
+                    tenant_id: role
+                    for tenant_id, role in roles.items()
+                    if session.provider_of in {None, tenant_id}
+                },
             )
 
     def change(
         self, session: Session, *, name: str | None = None, language: str | None = None, by: Actor
     ) -> None:
-        """Change the user's name, or the language of pages; None leaves it as it is."""
+        """Change the user's name, or the language of pages; None leaves it as it is.
+
+        :raises OwnSignInRequired: when a name is to be changed on a provider's word alone
+        """
+        if name is not None:
+            _refuse_providers_word(session)
         with self._database.transaction(Scope.ACCOUNTS) as connection:
             if name is not None:
                 users.set_name(connection, self._keys, session.user_id, name)
@@ -158,14 +168,24 @@ class Account:
             events.note(connection, by, "passkey.removed", after={"passkey": str(passkey_id)})
 
     def end_session(self, session: Session, session_id: UUID, *, by: Actor) -> None:
-        """End one of the user's sessions. Raises NotFound when there is no such session."""
+        """End one of the user's sessions.
+
+        :raises NotFound: when there is no such session
+        :raises OwnSignInRequired: when it is another one than this, on a provider's word alone
+        """
+        if session_id != session.id:
+            _refuse_providers_word(session)
         with self._database.transaction(Scope.ACCOUNTS) as connection:
             if not sessions.end(connection, session.user_id, session_id):
                 raise NotFound("You have no such session.")
             events.note(connection, by, "session.ended", after={"session": str(session_id)})
 
     def end_other_sessions(self, session: Session, *, by: Actor) -> int:
-        """End all of the user's sessions but this one; return how many there were."""
+        """End all of the user's sessions but this one; return how many there were.
+
+        :raises OwnSignInRequired: on a provider's word alone
+        """
+        _refuse_providers_word(session)
         with self._database.transaction(Scope.ACCOUNTS) as connection:
             ended = sessions.end_others(connection, session)
             if ended:
@@ -185,3 +205,9 @@ class Account:
         """
         sessions.end_others(connection, session, with_password_alone=True)
         return sessions.renew(connection, session, second_factor)
+
+
+def _refuse_providers_word(session: Session) -> None:
+    """Refuse what is the user's alone to a session that a tenant's provider has vouched for."""
+    if session.provider_of is not None:
+        raise OwnSignInRequired

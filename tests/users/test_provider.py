@@ -172,8 +172,13 @@ def test_a_provider_opens_its_tenant_alone(local: Service, provider: Provider) -
         member.post("/v1/account/totp"),
         member.post("/v1/account/passkeys/options"),
         member.post("/v1/account/recovery-codes"),
+        member.patch("/v1/account", json={"name": "Somebody else"}),
+        member.delete("/v1/account/sessions"),
     ):
         assert answer.get_json()["error"]["code"] == "own_sign_in_required"
+    # And it hears nothing of the user's other tenants.
+    told = member.get("/v1/account").get_json()["tenants"]
+    assert [tenant["slug"] for tenant in told] == ["example"]
 
 
 def test_where_the_provider_is_required_a_password_opens_nothing(
