@@ -148,3 +148,7 @@ def test_the_audit_log_keeps_so_much_of_a_change_and_says_how_much_more_there_wa
     assert now.pop("further_changes") == 51
     assert len(now) == 99
     assert {len(text) for text in now.values()} == {301}
+
+
+def test_a_number_is_no_yes_or_no() -> None:
+    assert [change.where for change in difference({"a": 1}, {"a": True})] == ["a"]
