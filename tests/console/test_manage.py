@@ -17,16 +17,10 @@ from consent_service.regions.rules import REGIMES
 from consent_service.regions.service import newest_rules
 from consent_service.tenants.service import create_tenant, find_site, sites_of
 from tests.builders import ORIGIN, SITE_KEY, Service
-from tests.console.rooms import with_all_rooms
 from tests.members import Member, sign_in
 
 HERE = "/console/t/example"
 SITE = f"{HERE}/sites/{SITE_KEY}"
-
-
-@pytest.fixture
-def console(service: Service) -> Service:
-    return with_all_rooms(service)
 
 
 def text(response: TestResponse) -> str:
@@ -50,8 +44,8 @@ def fields(response: TestResponse) -> dict[str, str]:
 # Sites
 
 
-def test_a_site_is_added_changed_and_shown_as_it_is(console: Service) -> None:
-    member = sign_in(console, "developer")
+def test_a_site_is_added_changed_and_shown_as_it_is(service: Service) -> None:
+    member = sign_in(service, "developer")
     made = member.submit(
         f"{HERE}/sites/new",
         name=" Shop <i> ",
@@ -64,7 +58,7 @@ def test_a_site_is_added_changed_and_shown_as_it_is(console: Service) -> None:
     assert "The site was made." in page
     assert "Shop &lt;i&gt;" in page
     assert "United Kingdom (GB) Ask first (opt_in) Allow objection (opt_out)" in page
-    site = sites_of(console.built.database, console.tenant.id)[-1]
+    site = sites_of(service.built.database, service.tenant.id)[-1]
     assert site.allowed_origins == {"https://shop.example.com", "https://m.example.com"}
     assert site.regime_overrides == {"GB": "opt_out", "US-CA": "opt_in"}
     listed = text(member.get(f"{HERE}/sites"))
@@ -73,12 +67,12 @@ def test_a_site_is_added_changed_and_shown_as_it_is(console: Service) -> None:
     form = fields(member.get(address))
     changed = member.submit(address, revision=form["revision"], name="Shop", allowed_origins=ORIGIN)
     assert "The site was saved." in then(member, changed)
-    again = find_site(console.built.database, site.site_key)
+    again = find_site(service.built.database, site.site_key)
     assert (again.name, again.cookie_domain, again.regime_overrides) == ("Shop", None, {})
 
 
-def test_a_form_that_was_wrong_keeps_what_was_written(console: Service) -> None:
-    member = sign_in(console, "developer")
+def test_a_form_that_was_wrong_keeps_what_was_written(service: Service) -> None:
+    member = sign_in(service, "developer")
     wrong = {"name": "x" * 201, "allowed_origins": "app.example.com", "cookie_domain": "Com"}
     for address in (f"{HERE}/sites/new", f"{SITE}/edit"):
         answer = member.submit(address, revision="1", region="GB", regime="opt_out", **wrong)
@@ -89,11 +83,11 @@ def test_a_form_that_was_wrong_keeps_what_was_written(console: Service) -> None:
         assert '<option value="opt_out" selected>' in body
         for told in ("Give a name of at most 200", "is not an origin", "Write it like example"):
             assert told in body
-    assert len(sites_of(console.built.database, console.tenant.id)) == 1
+    assert len(sites_of(service.built.database, service.tenant.id)) == 1
 
 
-def test_who_changes_what_somebody_else_has_changed_sees_both(console: Service) -> None:
-    first, second = sign_in(console), sign_in(console, "developer")
+def test_who_changes_what_somebody_else_has_changed_sees_both(service: Service) -> None:
+    first, second = sign_in(service), sign_in(service, "developer")
     for member, name, status in ((first, "First", 303), (second, "Second", 409)):
         answer = member.submit(f"{SITE}/edit", revision="1", name=name, allowed_origins=ORIGIN)
         assert answer.status_code == status
@@ -101,11 +95,11 @@ def test_who_changes_what_somebody_else_has_changed_sees_both(console: Service) 
     assert "Somebody else has changed this" in page
     assert "First" in page
     assert "Second" in page
-    assert find_site(console.built.database, SITE_KEY).name == "First"
+    assert find_site(service.built.database, SITE_KEY).name == "First"
 
 
-def test_a_link_key_is_shown_once(console: Service) -> None:
-    member = sign_in(console, "developer")
+def test_a_link_key_is_shown_once(service: Service) -> None:
+    member = sign_in(service, "developer")
     made = member.submit(f"{SITE}/link-keys")
     (secret,) = re.findall(r"link_[A-Za-z0-9_-]{43}", made.get_data(as_text=True))
     assert "In use" in text(member.get(SITE))
@@ -116,9 +110,9 @@ def test_a_link_key_is_shown_once(console: Service) -> None:
     assert member.submit(f"{SITE}/link-keys/1/retire").status_code == 404
 
 
-def test_who_only_looks_is_offered_nothing_to_change(console: Service) -> None:
-    console.add_link_key()
-    analyst, auditor = sign_in(console, "analyst"), sign_in(console, "auditor")
+def test_who_only_looks_is_offered_nothing_to_change(service: Service) -> None:
+    service.add_link_key()
+    analyst, auditor = sign_in(service, "analyst"), sign_in(service, "auditor")
     page = analyst.get(SITE).get_data(as_text=True)
     for offered in ("/edit", "Make a link key", "Retire"):
         assert offered not in page
@@ -131,10 +125,10 @@ def test_who_only_looks_is_offered_nothing_to_change(console: Service) -> None:
     assert auditor.get(f"{HERE}/keys/new").status_code == 403
 
 
-def test_pages_of_another_tenant_are_as_ones_that_do_not_exist(console: Service) -> None:
-    hostile = create_tenant(console.built.database, "hostile", "Hostile Ltd", by=OPERATOR)
-    other = sign_in(console, "owner", hostile)
-    record = console.choose().get_json()["record"]
+def test_pages_of_another_tenant_are_as_ones_that_do_not_exist(service: Service) -> None:
+    hostile = create_tenant(service.built.database, "hostile", "Hostile Ltd", by=OPERATOR)
+    other = sign_in(service, "owner", hostile)
+    record = service.choose().get_json()["record"]
     theirs = "/console/t/hostile"
     for address in (
         HERE,
@@ -152,8 +146,8 @@ def test_pages_of_another_tenant_are_as_ones_that_do_not_exist(console: Service)
 # Keys
 
 
-def test_a_key_is_made_by_its_scopes_rotated_and_revoked(console: Service) -> None:
-    member = sign_in(console, "developer")
+def test_a_key_is_made_by_its_scopes_rotated_and_revoked(service: Service) -> None:
+    member = sign_in(service, "developer")
     form = member.get(f"{HERE}/keys/new").get_data(as_text=True)
     assert "Ask the gate about many visitors at once." in form
     assert "records:read" not in form
@@ -163,7 +157,7 @@ def test_a_key_is_made_by_its_scopes_rotated_and_revoked(console: Service) -> No
     question = {"site": SITE_KEY, "purpose": "analytics", "visitors": ["vis_x"]}
 
     def ask() -> int:
-        return console.client.post("/v1/gate/batch", json=question, headers=headers).status_code
+        return service.client.post("/v1/gate/batch", json=question, headers=headers).status_code
 
     assert ask() == 200
     listed = member.get(f"{HERE}/keys")
@@ -181,8 +175,8 @@ def test_a_key_is_made_by_its_scopes_rotated_and_revoked(console: Service) -> No
     assert ask() == 401
 
 
-def test_a_key_that_is_not_right_is_asked_for_again(console: Service) -> None:
-    member = sign_in(console, "developer")
+def test_a_key_that_is_not_right_is_asked_for_again(service: Service) -> None:
+    member = sign_in(service, "developer")
     for scopes in ([], ["records:read"]):
         wrong = member.submit(f"{HERE}/keys/new", name="", scopes=scopes, days="90")
         assert wrong.status_code == 422
@@ -191,21 +185,21 @@ def test_a_key_that_is_not_right_is_asked_for_again(console: Service) -> None:
     assert "No API key yet" in text(member.get(f"{HERE}/keys"))
 
 
-def test_whoever_was_away_proves_to_be_there_before_a_key_is_made(console: Service) -> None:
-    member = sign_in(console, "developer")
+def test_whoever_was_away_proves_to_be_there_before_a_key_is_made(service: Service) -> None:
+    member = sign_in(service, "developer")
     member.prove_long_ago()
     for address in (f"{HERE}/keys/new", f"{SITE}/link-keys"):
         answer = member.submit(address, name="x", scopes=["sites:read"])
         assert answer.status_code == 303
         assert "/console/account/prove?" in answer.location
-    assert console.rows("api_keys") == console.rows("link_keys") == []
+    assert service.rows("api_keys") == service.rows("link_keys") == []
 
 
 # The audit log
 
 
-def test_the_log_is_narrowed_down_and_exported_as_it_is_shown(console: Service) -> None:
-    auditor, member = sign_in(console, "auditor"), sign_in(console, "developer", name="Neema")
+def test_the_log_is_narrowed_down_and_exported_as_it_is_shown(service: Service) -> None:
+    auditor, member = sign_in(service, "auditor"), sign_in(service, "developer", name="Neema")
     member.submit(f"{SITE}/edit", revision="1", name="Shop", allowed_origins=ORIGIN)
     whole = text(auditor.get(f"{HERE}/audit"))
     assert "Neema 192.0.2.0/24 Site changed site_test" in whole
@@ -223,11 +217,11 @@ def test_the_log_is_narrowed_down_and_exported_as_it_is_shown(console: Service) 
     assert "No event is like this" in text(nothing)
 
 
-def test_the_log_leads_from_page_to_page(console: Service) -> None:
-    auditor = sign_in(console, "auditor")
+def test_the_log_leads_from_page_to_page(service: Service) -> None:
+    auditor = sign_in(service, "auditor")
     for number in range(60):
-        create_tenant(console.built.database, f"t{number}", "x", by=OPERATOR)
-        console.add_link_key()
+        create_tenant(service.built.database, f"t{number}", "x", by=OPERATOR)
+        service.add_link_key()
     page = auditor.get(f"{HERE}/audit").get_data(as_text=True).replace("&amp;", "&")
     (older,) = re.findall(r'rel="next" href="([^"]*)"', page)
     last = text(auditor.get(older))
@@ -237,9 +231,9 @@ def test_the_log_leads_from_page_to_page(console: Service) -> None:
 
 @pytest.mark.parametrize("query", [{"from": "x"}, {"actor": "x"}, {"cursor": "x"}], ids=str)
 def test_a_search_that_is_not_right_is_an_answer_all_the_same(
-    console: Service, query: dict[str, str]
+    service: Service, query: dict[str, str]
 ) -> None:
-    answer = sign_in(console, "auditor").get(f"{HERE}/audit", query_string=query)
+    answer = sign_in(service, "auditor").get(f"{HERE}/audit", query_string=query)
     assert answer.status_code == 422
     assert "Please correct this first" in text(answer)
 
@@ -257,8 +251,8 @@ def test_every_action_that_is_logged_has_words() -> None:
     assert logged <= set(ACTIONS)
 
 
-def test_every_region_and_regime_has_a_name(console: Service) -> None:
-    with console.built.flask.test_request_context():
+def test_every_region_and_regime_has_a_name(service: Service) -> None:
+    with service.built.flask.test_request_context():
         names = {code: region_name(code) for code in newest_rules()}
         assert len(set(names.values())) == len(names)
         assert not [code for code, name in names.items() if name == code or "-" in name]
@@ -268,9 +262,9 @@ def test_every_region_and_regime_has_a_name(console: Service) -> None:
 # Records
 
 
-def test_a_record_is_readable_and_the_look_is_logged(console: Service) -> None:
-    dpo = sign_in(console, "dpo")
-    made = console.choose().get_json()
+def test_a_record_is_readable_and_the_look_is_logged(service: Service) -> None:
+    dpo = sign_in(service, "dpo")
+    made = service.choose().get_json()
     record = made["record"]
     answer = dpo.get(f"{HERE}/records", query_string={"q": made["receipt_url"]})
     page = text(dpo.get(answer.location))
@@ -287,24 +281,24 @@ def test_a_record_is_readable_and_the_look_is_logged(console: Service) -> None:
     found = dpo.get(f"{HERE}/records", query_string={"q": record["visitor_id"]})
     visitor = text(dpo.get(found.location))
     assert "analytics Granted" in visitor
-    said = [event["action"] for event in console.rows("audit_events")]
+    said = [event["action"] for event in service.rows("audit_events")]
     assert said[-2:] == ["record.read", "record.read"]
 
 
-def test_what_nobody_holds_is_not_found(console: Service) -> None:
-    dpo, record = sign_in(console, "dpo"), console.choose().get_json()["record"]
+def test_what_nobody_holds_is_not_found(service: Service) -> None:
+    dpo, record = sign_in(service, "dpo"), service.choose().get_json()["record"]
     nobody = dpo.get(f"{HERE}/records", query_string={"q": "vis_" + "x" * 22})
     assert nobody.status_code == 404
     assert "Nothing was found" in text(nobody)
     assert dpo.get(f"{HERE}/records", query_string={"q": record["id"][:-1]}).status_code == 404
-    gone = dpo.get(f"{HERE}/records/{console.tenant.id}")
+    gone = dpo.get(f"{HERE}/records/{service.tenant.id}")
     assert gone.status_code == 404
 
 
-def test_an_erased_record_says_so(console: Service) -> None:
-    dpo = sign_in(console, "dpo")
-    made = console.choose().get_json()
-    console.client.delete(
+def test_an_erased_record_says_so(service: Service) -> None:
+    dpo = sign_in(service, "dpo")
+    made = service.choose().get_json()
+    service.client.delete(
         f"/v1/sites/{SITE_KEY}/consents/me",
         headers={"Origin": ORIGIN, "X-Consent-Token": made["token"]},
     )

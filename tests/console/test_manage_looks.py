@@ -21,7 +21,6 @@ from consent_service.signing import Keyring
 from consent_service.tenants.link_keys import add_link_key, retire_link_key
 from consent_service.tenants.service import create_site, create_tenant, update_site
 from tests.builders import ORIGIN, SITE_KEY, make_service
-from tests.console.rooms import with_all_rooms
 from tests.console.test_parts import LOOKS, OVERFLOW, PHONE, TOO_SMALL, _open_everything
 from tests.members import Member, sign_in
 
@@ -68,7 +67,7 @@ class House:
 def house(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     folder = tmp_path_factory.mktemp("house")
     url = f"sqlite:///{shutil.copy(sqlite_template, folder / 'db')}"
-    service = with_all_rooms(make_service(url, folder, limit_reads="100000 per minute"))
+    service = make_service(url, folder, limit_reads="100000 per minute")
     database, tenant = service.built.database, service.tenant
     owner = sign_in(service, name="Neema Mushi")
     newcomer = sign_in(service, tenant=create_tenant(database, "new", "Duka Jipya", by=OPERATOR))

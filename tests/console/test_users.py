@@ -16,7 +16,6 @@ from consent_service.console.roles import DESCRIPTIONS, NAMES
 from consent_service.tenants.service import create_tenant
 from tests.access.provider import CLIENT_ID, CLIENT_SECRET, Provider
 from tests.builders import Service, make_service
-from tests.console.rooms import with_all_rooms
 from tests.members import Member, add_member, sign_in
 from tests.users.conftest import Mailed
 
@@ -42,7 +41,7 @@ def console(database_url: str, tmp_path: Path, mailed: Mailed) -> Iterator[Servi
         public_url="http://localhost",
         demo="1",
     )
-    yield with_all_rooms(made)
+    yield made
     made.built.database.close()
 
 

@@ -21,7 +21,6 @@ from consent_service.access.providers import Providers, Wanted
 from consent_service.db import Database
 from consent_service.signing import Keyring
 from tests.builders import Service, make_service
-from tests.console.rooms import with_all_rooms
 from tests.console.test_parts import LOOKS, OVERFLOW, PHONE, SMALL_PHONE, TOO_SMALL
 from tests.members import Member, add_member, sign_in
 from tests.servers import free_port
@@ -65,7 +64,6 @@ def stage(sqlite_template: Path, tmp_path: Path) -> Iterator[Stage]:
         mail_from="consent@example.com",
         public_url=address,
     )
-    with_all_rooms(service)
     owner = sign_in(service, name="Amina Juma", email="amina@example.com")
     add_member(service, "developer", name="Baraka Mushi", email="baraka@example.com")
     add_member(
