@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask_babel import get_locale
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as later
 
@@ -149,15 +148,6 @@ def place(path: Path, document: Mapping[str, Any] | None = None) -> str:
 def language_name(code: str) -> str:
     """Return a language by its own name."""
     return str(default_texts(code)["name"]) if code in shipped() else code
-
-
-def region_name(code: str) -> str:
-    """Return a region by its name in the language of the page."""
-    if code == "*":
-        return str(_("Unknown"))
-    country, _dash, part = code.partition("-")
-    name: str = get_locale().territories.get(country, country)
-    return f"{name}, {part}" if part else name
 
 
 def _inner(at: Any, step: int | str) -> Any:  # noqa: ANN401

@@ -15,7 +15,8 @@ from consent_service.access.auth import current_actor, needs
 from consent_service.console import notice_form
 from consent_service.console.blueprints import workspace
 from consent_service.console.flashes import say
-from consent_service.console.notice_words import WORDING, language_name, place, region_name
+from consent_service.console.notice_words import WORDING, language_name, place
+from consent_service.console.regions import region_name
 from consent_service.console.sentences import said
 from consent_service.db import Database
 from consent_service.errors import Stale, ValidationFailed
