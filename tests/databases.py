@@ -44,7 +44,10 @@ class PostgresDatabases:
         self._url = url.set(drivername="postgresql+psycopg")
         self._served_by = f"consent_test_{secrets.token_hex(6)}"
         password = sql.Literal(url.password) if url.password else sql.SQL("NULL")
-        self._run("CREATE ROLE {} LOGIN PASSWORD {}", sql.Identifier(self._served_by), password)
+        user = sql.Identifier(self._served_by)
+        self._run("CREATE ROLE {} LOGIN PASSWORD {}", user, password)
+        # Or a database could not be dropped while one of the user's connections is still ending.
+        self._run("GRANT {} TO CURRENT_USER", user)
 
     @classmethod
     def on(cls, server: Postgres) -> Self:
