@@ -46,7 +46,7 @@ NAMED = {"site_key": SITE_KEY, "site": SITE_KEY, "tenant": "example"}
 #: Ends the session that all other calls are made in.
 LEAVES_THE_HOUSE = {"POST /v1/sign-out", "DELETE /v1/account/sessions"}
 
-EXAMPLES = 12
+EXAMPLES = 6
 
 
 @pytest.fixture(scope="module")
