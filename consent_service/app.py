@@ -38,6 +38,7 @@ from consent_service.errors import (
     ServiceError,
     TooManyRequests,
     Unavailable,
+    UnknownSite,
 )
 from consent_service.gate import routes as gate_routes
 from consent_service.gate.service import Gate
@@ -266,8 +267,9 @@ def _register(app: Flask, api: Api, settings: Settings) -> None:
 
 def _refuse_null() -> None:
     """Find nothing under a name with a null character, which PostgreSQL cannot even look for."""
-    if any("\0" in str(value) for value in (request.view_args or {}).values()):
-        raise NotFound
+    named = {name for name, value in (request.view_args or {}).items() if "\0" in str(value)}
+    if named:
+        raise UnknownSite if "site_key" in named else NotFound
 
 
 def _render_error(error: Exception) -> Response:

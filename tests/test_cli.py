@@ -202,7 +202,7 @@ def test_the_audit_log_is_written_to_a_file_and_to_standard_output(
         (b'{"a": "\\ud800"}', "half a character"),
         (b'{"languages": [], "languages": []}', "'languages' stands twice"),
         (b"[]", "A notice is one JSON object"),
-        (b"{}", "dpo: Say how people reach"),
+        (b"{}", "dpo: The law asks for"),
     ],
 )
 def test_a_notice_that_cannot_be_published_is_explained(

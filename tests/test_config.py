@@ -14,6 +14,7 @@ from consent_service.errors import OperatorError
 GOOD = [
     ("database_url", "sqlite:///a.db", "sqlite:///a.db"),
     ("database_url", "postgresql://u:p%40@h/db", "postgresql+psycopg://u:p%40@h/db"),
+    ("owner_database_url", "postgresql://o@h/db", "postgresql+psycopg://o@h/db"),
     ("database_url", "postgresql+psycopg2://u@h/db", "postgresql+psycopg://u@h/db"),
     ("keys_file", "/etc/consent/keys.json", Path("/etc/consent/keys.json")),
     *(
@@ -62,6 +63,7 @@ BAD = [
     ("database_url", "sqlite:///:memory:"),
     ("database_url", "mysql://u@h/db"),
     ("database_url", "postgresql://u:s3cr3t@h:port/db"),
+    ("owner_database_url", "mysql://o@h/db"),
     ("redis_url", "cache:6379"),
     ("redis_url", "redis://"),
     ("geo_database", "/nowhere/country.mmdb"),

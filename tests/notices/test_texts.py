@@ -234,5 +234,5 @@ def test_who_asks_for_another_language_is_told_which_there_are() -> None:
         resolve(notice_in("tlh"))
     there_are = ", ".join(sorted(FILES))
     assert caught.value.fields == {
-        "languages": [f"There are no texts in 'tlh'; in: {there_are}."],
+        "languages": {0: [f"There are no texts in 'tlh'; in: {there_are}."]},
     }
