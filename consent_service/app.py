@@ -59,6 +59,7 @@ from consent_service.tenants.service import SiteDirectory
 from consent_service.users import routes as users_routes
 from consent_service.users.service import Inviting
 from consent_service.web import MAX_BODY_BYTES, Api, as_service_error
+from consent_service.web import Blueprint as DescribedBlueprint
 from consent_service.wiring import provide
 
 if TYPE_CHECKING:
@@ -258,7 +259,7 @@ def application() -> WSGIApplication:
 
 def _register(app: Flask, api: Api, settings: Settings) -> None:
     for blueprint, auth in BLUEPRINTS + (DEMO_BLUEPRINTS if settings.demo else ()):
-        if hasattr(blueprint, "register_views_in_doc"):
+        if isinstance(blueprint, DescribedBlueprint):
             api.register_blueprint(blueprint)
         else:
             app.register_blueprint(blueprint)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
+from threading import Lock
 from typing import Any, NoReturn, TypeVar, cast
 
 import flask_smorest
-from flask import Request, request
+from flask import Flask, Request, request
 from marshmallow import Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import HTTPException
@@ -203,6 +204,34 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
     """The OpenAPI document, and nothing of the library's own error rendering."""
 
     ERROR_SCHEMA = ErrorOut
+
+    def __init__(self, app: Flask) -> None:
+        """Belong to an application."""
+        self._undescribed: list[Blueprint] = []
+        self._lock = Lock()
+        super().__init__(app)
+
+    def register_blueprint(self, blueprint: Blueprint) -> None:
+        """Register a blueprint; it is described when somebody first asks.
+
+        Describing all calls takes longer than everything else that a process does at start.
+        """
+        self._app.extensions["flask-smorest"]["blp_name_to_api"][blueprint.name] = self
+        self._app.register_blueprint(blueprint)
+        self._undescribed.append(blueprint)
+
+    def description(self) -> dict[str, Any]:
+        """Return the OpenAPI document of all that is registered."""
+        with self._lock:
+            for blueprint in self._undescribed:
+                name = blueprint.name
+                blueprint.register_views_in_doc(
+                    self, self._app, self.spec, name=name, parameters=None
+                )
+                self.spec.tag({"name": name, "description": blueprint.description})
+            self._undescribed.clear()
+            document: dict[str, Any] = self.spec.to_dict()
+        return document
 
     def _register_error_handlers(self) -> None:
         """Leave errors to :func:`render_error`."""

@@ -39,7 +39,7 @@ def readyz() -> tuple[Response, int]:
 @ops.get("/openapi.json")
 def openapi() -> Response:
     """Give the OpenAPI 3.1 document."""
-    return jsonify(use(Api).spec.to_dict())
+    return jsonify(use(Api).description())
 
 
 @ops.get("/docs")
