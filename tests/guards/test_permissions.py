@@ -5,6 +5,7 @@ The routes are those that the application has: a new one is held to this by itse
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from consent_service.access.actor import OPERATOR
 from consent_service.access.auth import needed_by
-from consent_service.access.permissions import PERMISSIONS, ROLES, permissions_of
+from consent_service.access.permissions import CHANGING, PERMISSIONS, ROLES, permissions_of
 from consent_service.app import BLUEPRINTS
 from consent_service.tenants.auth import members_of_tenant
 from consent_service.tenants.service import create_tenant
@@ -32,6 +33,25 @@ UNUSED_ID = str(UUID(int=1))
 
 #: Answers that say that somebody may not do this at all.
 SHUT = {401, 403}
+
+
+#: Calls that send something only to be told about it.
+ONLY_ASK = ("/notice/problems", "/notice/preview", "/notice/check")
+
+#: Whose permissions are needed below a part of an address; the last such part counts.
+AREAS = {
+    "sites": ("sites",),
+    "link-keys": ("sites",),
+    "notice": ("notices",),
+    "notices": ("notices",),
+    "records": ("records",),
+    "visitors": ("records",),
+    "users": ("users",),
+    "invitations": ("users",),
+    "identity-provider": ("sign_in", "users"),
+    "keys": ("keys",),
+    "audit": ("audit",),
+}
 
 
 @dataclass(frozen=True)
@@ -90,6 +110,20 @@ def test_every_view_of_a_tenant_names_a_permission_of_the_table(house: House) ->
     assert rules
     for rule, method in rules:
         assert needed(house.service, rule, method) in PERMISSIONS, rule.rule
+
+
+def test_what_changes_something_needs_a_permission_that_does(house: House) -> None:
+    for rule, method in tenants_rules(house.service):
+        if method != "GET" and not rule.rule.endswith(ONLY_ASK):
+            assert needed(house.service, rule, method) in CHANGING, (method, rule.rule)
+
+
+def test_what_is_about_something_needs_a_permission_about_it(house: House) -> None:
+    for rule, method in tenants_rules(house.service):
+        parts = re.split(r"[/.]", rule.rule.partition("<string:tenant>")[2])
+        areas = [AREAS[part] for part in parts if part in AREAS] or [("sites",)]
+        permission = needed(house.service, rule, method)
+        assert permission.partition(":")[0] in areas[-1], (method, rule.rule)
 
 
 def test_every_permission_is_needed_somewhere(house: House) -> None:
