@@ -199,7 +199,6 @@ class PermissionMissing(ServiceError):
 
     def __init__(self, permission: str) -> None:
         """Name the permission."""
-        self.permission = permission
         super().__init__(
             f"This needs the permission {permission}. An owner of the tenant can give it to you.",
             fields={"permission": [permission]},
@@ -350,7 +349,6 @@ class Stale(ServiceError):
 
     def __init__(self, current: Mapping[str, Any], sent: Mapping[str, Any]) -> None:
         """Give both versions, so that nothing is lost."""
-        self.current, self.sent = current, sent
         super().__init__(extra={"current": current, "sent": sent})
 
 

@@ -43,7 +43,8 @@ limiter = Limiter(
 #: Steps of signing in that one address may take.
 ATTEMPTS = "60 per minute"
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+#: Methods that change nothing.
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def _kind(*_: str) -> str:
@@ -68,7 +69,7 @@ def limit_attempts(blueprint: Blueprint) -> None:
 
 
 def _is_reading() -> bool:
-    return request.method in _READING
+    return request.method in READING
 
 
 def retry_after() -> int:

@@ -22,7 +22,6 @@ from consent_service.access.passkeys import RelyingParty
 from consent_service.access.permissions import needs_second_factor, permissions_of
 from consent_service.access.sessions import Session
 from consent_service.agent import browser_family, device_class
-from consent_service.config import Settings
 from consent_service.db import Database
 from consent_service.errors import (
     FormExpired,
@@ -34,7 +33,9 @@ from consent_service.errors import (
     SecondFactorRequired,
     UnknownTenant,
 )
+from consent_service.limits import READING
 from consent_service.signing import Keyring
+from consent_service.web import public_url
 from consent_service.wiring import use
 
 View = TypeVar("View", bound=Callable[..., Any])
@@ -47,7 +48,6 @@ PLAIN_COOKIE = "consent_session"
 #: For so long after a proof that the user is there, changes that could do harm ask for no other.
 FRESH = timedelta(minutes=15)
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _CSRF_SALT = "csrf"
 
 
@@ -82,12 +82,8 @@ def signed_in() -> None:
     :raises NotSignedIn: when there is none
     :raises FormExpired: when a write does not come from one of its pages
     """
-    session = _session()
-    if session is None:
+    if not signed_in_if_so():
         raise NotSignedIn
-    _check_form(session)
-    g.session = session
-    g.actor = Actor("user", session.user_id, network=_network(), client=_client())
 
 
 def authorize(find_tenant: Callable[[], UUID]) -> None:
@@ -160,9 +156,12 @@ def signed_in_if_so() -> bool:
 
     :raises FormExpired: when there is one, and a write does not come from one of its pages
     """
-    if _session() is None:
+    session = _session()
+    if session is None:
         return False
-    signed_in()
+    _check_form(session)
+    g.session = session
+    g.actor = Actor("user", session.user_id, network=_network(), client=_client())
     return True
 
 
@@ -174,21 +173,16 @@ def own_pages_only() -> None:
 
     :raises FormExpired: when the call comes from such a page
     """
-    if request.method in _READING:
+    if request.method in READING:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site not in {None, "same-origin", "none"} or origin not in {None, own_origin()}:
+    if site not in {None, "same-origin", "none"} or origin not in {None, public_url()}:
         raise FormExpired
-
-
-def own_origin() -> str:
-    """Return the origin of the service's own pages, as browsers write it."""
-    return use(Settings).public_url or request.host_url.rstrip("/")
 
 
 def relying_party() -> RelyingParty:
     """Return whom passkeys are for."""
-    return RelyingParty(urlsplit(own_origin()).hostname or "", own_origin())
+    return RelyingParty(urlsplit(public_url()).hostname or "", public_url())
 
 
 def stranger() -> Actor:
@@ -238,16 +232,16 @@ def _actor_of(key: keys.Caller) -> Actor:
 
 
 def _member(session: Session, tenant_id: UUID) -> Actor:
-    role = sessions.role_in(use(Database), session.user_id, tenant_id)
-    if role is None:
+    found = sessions.standing(use(Database), session.user_id, tenant_id)
+    if found is None:
         raise UnknownTenant
-    if sessions.requires_provider(use(Database), tenant_id) and session.provider_of != tenant_id:
+    if found.provider_required and session.provider_of != tenant_id:
         raise ProviderRequired
     if session.provider_of not in {None, tenant_id}:
         raise OwnSignInRequired
-    if needs_second_factor(role) and session.second_factor is None:
+    if needs_second_factor(found.role) and session.second_factor is None:
         raise SecondFactorRequired
-    return Actor("user", session.user_id, permissions_of(role), _network(), _client())
+    return Actor("user", session.user_id, permissions_of(found.role), _network(), _client())
 
 
 def _check_fresh() -> None:
@@ -266,7 +260,7 @@ def _bearer() -> str | None:
 
 
 def _check_form(session: Session) -> None:
-    if request.method in _READING:
+    if request.method in READING:
         return
     given = request.headers.get("X-CSRF-Token") or request.form.get("csrf_token", "")
     if not use(Keyring).signer(_CSRF_SALT).verify_signature(str(session.id), given):

@@ -5,8 +5,7 @@ Who is signed in is told by ``tenants/account.py``, since it names tenants.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from flask import Response, g, jsonify
@@ -48,13 +47,12 @@ from consent_service.limits import limit, limit_attempts
 from consent_service.web import TO_USERS, Blueprint, ErrorOut
 from consent_service.wiring import use
 
-View = TypeVar("View", bound=Callable[..., Any])
-
 entry = Blueprint(
     "sign_in",
     __name__,
     url_prefix="/v1/sign-in",
     description="Signing in. Cookies hold the session; programs use an API key instead.",
+    answers={403: "It is not right, too late, or not allowed: the code says which."},
 )
 account = Blueprint(
     "account",
@@ -68,26 +66,7 @@ limit_attempts(entry)
 limit(account)
 entry.before_request(own_pages_only)
 
-_SAYS = {
-    401: "Nobody is signed in.",
-    403: "It is not right, too late, or not allowed: the code says which.",
-    404: "There is no such thing.",
-    409: "It is the last second factor, and the user's role needs one.",
-    429: "Too many attempts; Retry-After says how long to wait.",
-    503: "It cannot be done now.",
-}
-
-
-def refusals(blueprint: Blueprint, *statuses: int) -> Callable[[View], View]:
-    """Describe the errors that a call may answer with."""
-
-    def describe(view: View) -> View:
-        for status in statuses:
-            said = blueprint.alt_response(status, schema=ErrorOut, description=_SAYS[status])
-            view = said(view)
-        return view
-
-    return describe
+_LAST_FACTOR = "It is the last second factor, and the user's role needs one."
 
 
 @entry.route("")
@@ -96,7 +75,6 @@ class Password(MethodView):
 
     @entry.arguments(PasswordIn)
     @entry.response(200, SignedInOut)
-    @refusals(entry, 403, 429, 503)
     def post(self, given: dict[str, str]) -> Response:
         """Begin to sign in with a password."""
         outcome = use(SignIn).with_password(given["email"], given["password"], caller())
@@ -111,7 +89,6 @@ class Totp(MethodView):
 
     @entry.arguments(CodeIn)
     @entry.response(200, SignedInOut)
-    @refusals(entry, 403, 429, 503)
     def post(self, given: dict[str, str]) -> Response:
         """Finish signing in with a code of the authenticator app."""
         return _begun(use(SignIn).with_totp(_step(), given["code"], caller()))
@@ -123,7 +100,6 @@ class RecoveryCode(MethodView):
 
     @entry.arguments(CodeIn)
     @entry.response(200, SignedInOut)
-    @refusals(entry, 403, 429, 503)
     def post(self, given: dict[str, str]) -> Response:
         """Finish signing in with a recovery code, which is then used up."""
         return _begun(use(SignIn).with_recovery_code(_step(), given["code"], caller()))
@@ -134,7 +110,6 @@ class PasskeyOptions(MethodView):
     """The challenge for a passkey."""
 
     @entry.response(200, OptionsOut)
-    @refusals(entry, 403, 429, 503)
     def post(self) -> Response:
         """Get what the browser asks for a passkey with, after a password or instead of one."""
         return jsonify(public_key=use(SignIn).passkey_options(relying_party(), cookies.step()))
@@ -146,7 +121,6 @@ class Passkey(MethodView):
 
     @entry.arguments(PasskeyIn)
     @entry.response(200, SignedInOut)
-    @refusals(entry, 403, 429, 503)
     def post(self, given: dict[str, Any]) -> Response:
         """Sign in with a passkey, after a password or instead of one."""
         return _begun(
@@ -159,7 +133,6 @@ class SignOut(MethodView):
     """The end of a session."""
 
     @account.response(204)
-    @refusals(account, 401, 403, 429, 503)
     def post(self) -> Response:
         """Sign out."""
         use(SignIn).sign_out(current_session(), by=current_actor())
@@ -173,7 +146,6 @@ class ProveOptions(MethodView):
     """The challenge for a passkey that proves again who is there."""
 
     @account.response(200, OptionsOut)
-    @refusals(account, 401, 403, 429, 503)
     def post(self) -> Response:
         """Get what the browser asks for a passkey with."""
         options = use(Prove).passkey_options(relying_party(), current_session())
@@ -186,7 +158,6 @@ class ProveAgain(MethodView):
 
     @account.arguments(ProofIn)
     @account.response(204)
-    @refusals(account, 401, 403, 429, 503)
     def post(self, given: dict[str, Any]) -> Response:
         """Prove again who is there, for changes that could do harm."""
         return _kept(prove(given))
@@ -198,7 +169,6 @@ class OwnPassword(MethodView):
 
     @account.arguments(NewPasswordIn)
     @account.response(204)
-    @refusals(account, 401, 403, 429, 503)
     def put(self, given: dict[str, str]) -> Response:
         """Replace the password; all other sessions end."""
         require_fresh()
@@ -211,7 +181,6 @@ class OwnTotp(MethodView):
     """The user's authenticator app."""
 
     @account.response(200, TotpSetUpOut)
-    @refusals(account, 401, 403, 429, 503)
     def post(self) -> Any:  # noqa: ANN401 - dumped by the schema
         """Begin to set up an authenticator app; it counts with its first code."""
         require_fresh()
@@ -219,7 +188,6 @@ class OwnTotp(MethodView):
 
     @account.arguments(TotpIn)
     @account.response(204)
-    @refusals(account, 401, 403, 429, 503)
     def put(self, given: dict[str, str]) -> Response:
         """Send the first code; the app counts from now on, in the place of the one before it."""
         require_fresh()
@@ -229,7 +197,8 @@ class OwnTotp(MethodView):
         return _kept(token)
 
     @account.response(204)
-    @refusals(account, 401, 403, 404, 409, 429, 503)
+    @account.alt_response(404, schema=ErrorOut, description="There is no such thing.")
+    @account.alt_response(409, schema=ErrorOut, description=_LAST_FACTOR)
     def delete(self) -> Response:
         """Forget the authenticator app."""
         require_fresh()
@@ -242,7 +211,7 @@ class RecoveryCodes(MethodView):
     """The user's recovery codes."""
 
     @account.response(200, RecoveryCodesOut)
-    @refusals(account, 401, 403, 404, 429, 503)
+    @account.alt_response(404, schema=ErrorOut, description="There is no such thing.")
     def post(self) -> dict[str, list[str]]:
         """Make ten recovery codes in the place of those before. They are shown this once."""
         require_fresh()
@@ -255,7 +224,6 @@ class NewPasskeyOptions(MethodView):
     """The challenge for a new passkey."""
 
     @account.response(200, OptionsOut)
-    @refusals(account, 401, 403, 429, 503)
     def post(self) -> Response:
         """Get what the browser makes a passkey with."""
         require_fresh()
@@ -268,14 +236,12 @@ class Passkeys(MethodView):
     """The user's passkeys."""
 
     @account.response(200, PasskeysOut)
-    @refusals(account, 401, 429, 503)
     def get(self) -> dict[str, Any]:
         """List the passkeys, oldest first."""
         return {"passkeys": use(Account).passkeys(current_session())}
 
     @account.arguments(NewPasskeyIn)
     @account.response(201, PasskeyOut)
-    @refusals(account, 401, 403, 429, 503)
     def post(self, given: dict[str, Any]) -> Response:
         """Add the passkey that the browser has made."""
         require_fresh()
@@ -297,7 +263,8 @@ class OnePasskey(MethodView):
     """One of the user's passkeys."""
 
     @account.response(204)
-    @refusals(account, 401, 403, 404, 409, 429, 503)
+    @account.alt_response(404, schema=ErrorOut, description="There is no such thing.")
+    @account.alt_response(409, schema=ErrorOut, description=_LAST_FACTOR)
     def delete(self, passkey: UUID) -> Response:
         """Remove a passkey."""
         require_fresh()
@@ -310,7 +277,6 @@ class Sessions(MethodView):
     """Where the user is signed in."""
 
     @account.response(200, SessionsOut)
-    @refusals(account, 401, 429, 503)
     def get(self) -> dict[str, Any]:
         """List the sessions, the one used last first."""
         current = current_session()
@@ -318,7 +284,6 @@ class Sessions(MethodView):
         return {"sessions": [vars(one) | {"current": one.id == current.id} for one in seen]}
 
     @account.response(200, EndedOut)
-    @refusals(account, 401, 403, 429, 503)
     def delete(self) -> dict[str, int]:
         """End all sessions but this one."""
         return {"ended": use(Account).end_other_sessions(current_session(), by=current_actor())}
@@ -329,7 +294,7 @@ class OneSession(MethodView):
     """One of the user's sessions."""
 
     @account.response(204)
-    @refusals(account, 401, 403, 404, 429, 503)
+    @account.alt_response(404, schema=ErrorOut, description="There is no such thing.")
     def delete(self, session: UUID) -> Response:
         """End a session."""
         use(Account).end_session(current_session(), session, by=current_actor())

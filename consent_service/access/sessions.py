@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, delete, insert, or_, select, update
@@ -178,27 +179,27 @@ def end_others(
     return connection.execute(delete(SessionRow).where(*which)).rowcount
 
 
-def role_in(database: Database, user_id: UUID, tenant_id: UUID) -> str | None:
+class Standing(NamedTuple):
+    """What a user is in a tenant, and what the tenant asks of its users."""
+
+    role: str
+    #: Whether they must sign in at the tenant's own identity provider.
+    provider_required: bool
+
+
+def standing(database: Database, user_id: UUID, tenant_id: UUID) -> Standing | None:
     """Return what a user is in a tenant; None if nothing (any more)."""
     with database.reading(tenant_id) as connection:
-        role: str | None = connection.execute(
-            select(_memberships.role).where(
+        row = connection.execute(
+            select(_memberships.role, _providers.required)
+            .outerjoin(ProviderRow, _providers.tenant_id == _memberships.tenant_id)
+            .where(
                 _memberships.tenant_id == tenant_id,
                 _memberships.user_id == user_id,
                 _memberships.ended_at.is_(None),
             )
-        ).scalar_one_or_none()
-    return role
-
-
-def requires_provider(database: Database, tenant_id: UUID) -> bool:
-    """Say whether a tenant's users must sign in at its own identity provider."""
-    with database.reading(tenant_id) as connection:
-        return bool(
-            connection.execute(
-                select(_providers.required).where(_providers.tenant_id == tenant_id)
-            ).scalar_one_or_none()
-        )
+        ).one_or_none()
+    return None if row is None else Standing(row.role, bool(row.required))
 
 
 def _forget_ended(connection: Connection, now: datetime) -> None:

@@ -43,8 +43,8 @@ from consent_service.notices.schemas import BannerOut
 from consent_service.notices.service import NoticeDirectory, shown_to
 from consent_service.regions.service import Regions
 from consent_service.signing import Keyring, Signature
-from consent_service.tenants.auth import allow_site_pages, current_site, current_tenant
-from consent_service.tenants.service import Site, site_of
+from consent_service.tenants.auth import allow_site_pages, current_site, current_tenant, named_site
+from consent_service.tenants.service import Site
 from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, public_url
 from consent_service.wiring import use
 
@@ -252,7 +252,6 @@ class Record(MethodView):
 
     @needs("records:read")
     @found.response(200, FoundRecordOut)
-    @found.alt_response(404, schema=ErrorOut, description="The tenant has no such record.")
     def get(self, tenant: str, record_id: UUID) -> Response:
         """Give a record, whether its signature is right, and what is before and after it."""
         del tenant
@@ -271,11 +270,10 @@ class Visitor(MethodView):
 
     @needs("records:read")
     @found.response(200, FoundVisitorOut)
-    @found.alt_response(404, schema=ErrorOut, description="Nothing is held about such a visitor.")
     def get(self, tenant: str, site_key: str, visitor_id: str) -> Response:
         """Give what is held about a visitor of a site, by the id in a record."""
         del tenant
-        site = site_of(use(Database), current_tenant().id, site_key)
+        site = named_site(site_key)
         return jsonify(
             shown_visitor(find_visitor(use(Database), site, visitor_id, by=current_actor()))
         )

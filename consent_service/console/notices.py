@@ -30,8 +30,8 @@ from consent_service.notices.routes import shown
 from consent_service.notices.schemas import PreviewQuery
 from consent_service.notices.service import publish_draft
 from consent_service.regions.service import newest_rules
-from consent_service.tenants.auth import current_tenant
-from consent_service.tenants.service import Site, site_of
+from consent_service.tenants.auth import named_site
+from consent_service.tenants.service import Site
 from consent_service.wiring import use
 
 Page = Response | str | tuple[str, int]
@@ -100,7 +100,7 @@ class Editor:
 def notice(tenant: str, site_key: str) -> str:
     """Show the editor."""
     del tenant
-    site = _site(site_key)
+    site = named_site(site_key)
     draft = drafts.read_draft(use(Database), site)
     return Editor(site, draft, notice_form.filled(draft.document), draft.revision).render()
 
@@ -109,7 +109,7 @@ def notice(tenant: str, site_key: str) -> str:
 @needs("notices:write")
 def edit_notice(tenant: str, site_key: str) -> Page:
     """Save the draft; or add, remove or move a part of it, which saves nothing."""
-    site = _site(site_key)
+    site = named_site(site_key)
     document, revision = notice_form.read(request.form), _number("revision")
     action = request.form.get("do", "save")
     if action not in {"save", "publish"}:
@@ -137,7 +137,7 @@ def edit_notice(tenant: str, site_key: str) -> Page:
 def check_notice(tenant: str, site_key: str) -> FlaskResponse:
     """Tell the editor's script how what is in the form looks, and what is missing."""
     del tenant
-    site = _site(site_key)
+    site = named_site(site_key)
     document = notice_form.read(request.form)
     version = (drafts.read_draft(use(Database), site).published_version or 0) + 1
     pared = notice_form.pared(document)
@@ -152,7 +152,7 @@ def check_notice(tenant: str, site_key: str) -> FlaskResponse:
 @needs("notices:write")
 def discard_notice(tenant: str, site_key: str) -> Page:
     """Throw the draft away, having asked."""
-    site = _site(site_key)
+    site = named_site(site_key)
     back = url_for(".notice", tenant=tenant, site_key=site_key)
     if request.method == "POST":
         drafts.discard_draft(use(Database), site, revision=_number("revision"), by=current_actor())
@@ -165,7 +165,7 @@ def discard_notice(tenant: str, site_key: str) -> Page:
 @needs("notices:publish")
 def publish_notice(tenant: str, site_key: str) -> Page:
     """Show what publishing changes, ask what it means for visitors, and publish."""
-    site = _site(site_key)
+    site = named_site(site_key)
     errors: dict[str, list[str]] = {}
     if request.method == "POST":
         material = request.form.get("material")
@@ -213,7 +213,7 @@ def publish_notice(tenant: str, site_key: str) -> Page:
 def notice_versions(tenant: str, site_key: str) -> str:
     """List the versions."""
     del tenant
-    site = _site(site_key)
+    site = named_site(site_key)
     before = request.args.get("before", type=int)
     versions = history.list_versions(use(Database), site, before=before, limit=_PAGE)
     return render_template(
@@ -231,7 +231,7 @@ def notice_versions(tenant: str, site_key: str) -> str:
 def notice_version(tenant: str, site_key: str, version: int) -> str:
     """Show a version as it was shown, and what it changed."""
     del tenant
-    site = _site(site_key)
+    site = named_site(site_key)
     found = history.get_version(use(Database), site, version)
     return render_template(
         "console/notice_version.html",
@@ -250,17 +250,13 @@ def notice_version(tenant: str, site_key: str, version: int) -> str:
 def shown_notice(tenant: str, site_key: str, version: int) -> FlaskResponse:
     """Tell the preview of a version what the widget was told of it."""
     del tenant
-    site = _site(site_key)
+    site = named_site(site_key)
     found = history.get_version(use(Database), site, version)
     return jsonify(configuration=shown(history.as_notice(site, found), site, _visitor()))
 
 
 #: Versions on a page of the list.
 _PAGE = 50
-
-
-def _site(site_key: str) -> Site:
-    return site_of(use(Database), current_tenant().id, site_key)
 
 
 def _number(name: str) -> int:

@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from consent_service.access import cookies, providers
-from consent_service.access.auth import current_actor, current_session, needs, own_origin
+from consent_service.access.auth import current_actor, current_session, needs
 from consent_service.access.providers import Back, Provider, Providers, Wanted
 from consent_service.access.routes import caller
 from consent_service.access.sign_in import SignedIn
@@ -32,6 +32,7 @@ from consent_service.errors import (
 )
 from consent_service.tenants.auth import current_tenant
 from consent_service.tenants.service import find_tenant
+from consent_service.web import public_url
 from consent_service.wiring import use
 
 _FIELDS = ("issuer", "client_id", "client_secret", "revision")
@@ -65,7 +66,7 @@ def provider_sign_in() -> Page:
     there = _next(slug)
     try:
         tenant = find_tenant(use(Database), slug)
-        back = f"{own_origin()}{url_for('entrance.back_from_provider')}"
+        back = f"{public_url()}{url_for('entrance.back_from_provider')}"
         address, state = use(Providers).begin(tenant.id, back, there)
     except (UnknownTenant, UnknownProvider):
         return _tenant_page(there, tenant=slug, wrong=_no_provider()), 404
@@ -181,7 +182,7 @@ def _provider_page(**values: Any) -> str:  # noqa: ANN401
         found: Provider | None = use(Providers).find(current_tenant().id)
     except UnknownProvider:
         found = None
-    back = f"{own_origin()}{url_for('entrance.back_from_provider')}"
+    back = f"{public_url()}{url_for('entrance.back_from_provider')}"
     proven = current_session().provider_of == current_tenant().id
     values.setdefault("given", found.shown() if found else {})
     return render_template(

@@ -26,8 +26,8 @@ from consent_service.db import Database
 from consent_service.errors import NotFound
 from consent_service.notices.history import get_version
 from consent_service.signing import Keyring
-from consent_service.tenants.auth import current_tenant
-from consent_service.tenants.service import Site, site_of
+from consent_service.tenants.auth import current_tenant, named_site
+from consent_service.tenants.service import Site
 from consent_service.wiring import use
 
 Page = Response | str | tuple[str, int]
@@ -78,7 +78,7 @@ def record(tenant: str, record_id: UUID) -> str:
         "console/record.html",
         found=found,
         content=found.record,
-        names=_purpose_names(site_of(use(Database), tenant_id, found.site_key), found),
+        names=_purpose_names(named_site(found.site_key), found),
         receipt_url=receipt_link(found),
         said=_said,
         region_name=region_name,
@@ -91,7 +91,7 @@ def record(tenant: str, record_id: UUID) -> str:
 def visitor(tenant: str, site_key: str, visitor_id: str) -> str:
     """Show what is held about a visitor."""
     del tenant
-    site = site_of(use(Database), current_tenant().id, site_key)
+    site = named_site(site_key)
     return render_template(
         "console/visitor.html",
         found=find_visitor(use(Database), site, visitor_id, by=current_actor()),

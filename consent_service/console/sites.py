@@ -18,9 +18,9 @@ from consent_service.errors import ValidationFailed
 from consent_service.regions.rules import REGIMES
 from consent_service.regions.service import Regions
 from consent_service.signing import Keyring
-from consent_service.tenants.auth import current_tenant
+from consent_service.tenants.auth import current_tenant, named_site
 from consent_service.tenants.link_keys import add_link_key, link_keys, retire_link_key
-from consent_service.tenants.service import Site, create_site, site_of, sites_of, update_site
+from consent_service.tenants.service import Site, create_site, sites_of, update_site
 from consent_service.web import public_url
 from consent_service.wiring import use
 
@@ -74,7 +74,7 @@ def make_site(tenant: str) -> Page:
 def site(tenant: str, site_key: str) -> str:
     """Show how a site is set up, and what its pages need."""
     del tenant
-    found = _site(site_key)
+    found = named_site(site_key)
     return render_template(
         "console/site.html",
         site=found,
@@ -91,7 +91,7 @@ def site(tenant: str, site_key: str) -> str:
 def edit_site(tenant: str, site_key: str) -> str:
     """Ask what is to change of a site."""
     del tenant
-    found = _site(site_key)
+    found = named_site(site_key)
     return _form_page(found, found.shown())
 
 
@@ -99,7 +99,7 @@ def edit_site(tenant: str, site_key: str) -> str:
 @needs("sites:write")
 def change_site(tenant: str, site_key: str) -> Page:
     """Change how a site is set up."""
-    found, setup = _site(site_key), _sent_setup()
+    found, setup = named_site(site_key), _sent_setup()
     revision = request.form.get("revision", 0, int)
     try:
         update_site(use(Database), found, setup, revision=revision, by=current_actor())
@@ -114,7 +114,7 @@ def change_site(tenant: str, site_key: str) -> Page:
 def make_link_key(tenant: str, site_key: str) -> str:
     """Make a link key, and show its secret this once."""
     del tenant
-    found = _site(site_key)
+    found = named_site(site_key)
     made = add_link_key(use(Database), use(Keyring), found, by=current_actor())
     return render_template("console/site_link_key.html", site=found, key=made)
 
@@ -124,19 +124,15 @@ def make_link_key(tenant: str, site_key: str) -> str:
 def ask_to_retire(tenant: str, site_key: str, number: int) -> str:
     """Ask once more before a link key is retired."""
     del tenant
-    return render_template("console/site_retire.html", site=_site(site_key), number=number)
+    return render_template("console/site_retire.html", site=named_site(site_key), number=number)
 
 
 @workspace.post("/sites/<string:site_key>/link-keys/<int(max=2147483647):number>/retire")
 @needs("sites:write", fresh=True)
 def retire(tenant: str, site_key: str, number: int) -> Response:
     """Have what is signed with a link key refused."""
-    retire_link_key(use(Database), _site(site_key), number, by=current_actor())
+    retire_link_key(use(Database), named_site(site_key), number, by=current_actor())
     return _to_site(tenant, site_key, _("Link key %(number)s is retired.", number=number))
-
-
-def _site(site_key: str) -> Site:
-    return site_of(use(Database), current_tenant().id, site_key)
 
 
 def _sent_setup() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from consent_service.access import invitations, members
-from consent_service.access.auth import current_actor, needs, own_origin
+from consent_service.access.auth import current_actor, needs
 from consent_service.access.permissions import needs_second_factor
 from consent_service.console.blueprints import workspace
 from consent_service.console.flashes import say
@@ -23,6 +23,7 @@ from consent_service.errors import InvitationNotSent, LastOwner, ValidationFaile
 from consent_service.signing import Keyring
 from consent_service.tenants.auth import current_tenant
 from consent_service.users.service import Inviting, Post
+from consent_service.web import public_url
 from consent_service.wiring import use
 
 
@@ -55,7 +56,7 @@ def send_invitation(tenant: str) -> Page:
     """Invite somebody."""
     del tenant
     email, role = request.form.get("email", ""), request.form.get("role", "")
-    post = Post(own_origin(), language())
+    post = Post(public_url(), language())
     try:
         use(Inviting).invite(current_tenant(), email, role, post, by=current_actor())
     except ValidationFailed as error:
@@ -70,7 +71,7 @@ def send_invitation(tenant: str) -> Page:
 def send_invitation_again(tenant: str, invitation: UUID) -> Page:
     """Mail an invitation again."""
     del tenant
-    post = Post(own_origin(), language())
+    post = Post(public_url(), language())
     try:
         sent = use(Inviting).send_again(current_tenant(), invitation, post, by=current_actor())
     except InvitationNotSent as error:

@@ -8,7 +8,6 @@ from marshmallow import Schema, fields
 
 from consent_service.access.auth import needs
 from consent_service.consents.routes import SignalQuery, gpc_signalled
-from consent_service.db import Database
 from consent_service.embed.service import (
     Script,
     rest,
@@ -24,8 +23,7 @@ from consent_service.notices.schemas import BannerOut
 from consent_service.notices.service import NoticeDirectory, shown_to
 from consent_service.regions.rules import UNKNOWN
 from consent_service.regions.service import Regions
-from consent_service.tenants.auth import allow_site_pages, current_site, current_tenant
-from consent_service.tenants.service import site_of
+from consent_service.tenants.auth import allow_site_pages, current_site, named_site
 from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, public_url
 from consent_service.wiring import use
 
@@ -197,11 +195,10 @@ class Snippet(MethodView):
 
     @needs("sites:read")
     @installing.response(200, SnippetOut)
-    @installing.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def get(self, tenant: str, site_key: str) -> dict[str, str]:
         """Give the script tags for the site's pages."""
         del tenant
-        site = site_of(use(Database), current_tenant().id, site_key)
+        site = named_site(site_key)
         return script_tags(public_url(), site.site_key)._asdict()
 
 

@@ -73,7 +73,6 @@ class OneKey(MethodView):
 
     @needs("keys:read")
     @keys.response(200, KeyOut)
-    @keys.alt_response(404, schema=ErrorOut, description="The tenant has no such key.")
     def get(self, tenant: str, key_id: UUID) -> dict[str, Any]:
         """Say what the key may do and when it was used last."""
         del tenant
@@ -87,7 +86,6 @@ class Rotation(MethodView):
     @needs("keys:write", fresh=True)
     @keys.arguments(RotationIn)
     @keys.response(201, NewKeyOut)
-    @keys.alt_response(404, schema=ErrorOut, description="The tenant has no such key in use.")
     def post(self, sent: dict[str, int], tenant: str, key_id: UUID) -> dict[str, Any]:
         """Make a key that may do the same, show it this once, and have the old one end."""
         del tenant
@@ -107,7 +105,6 @@ class Revocation(MethodView):
 
     @needs("keys:write", fresh=True)
     @keys.response(204)
-    @keys.alt_response(404, schema=ErrorOut, description="The tenant has no such key in use.")
     def post(self, tenant: str, key_id: UUID) -> None:
         """Have the key open nothing from now on."""
         del tenant

@@ -33,8 +33,8 @@ from consent_service.notices.schemas import (
 )
 from consent_service.notices.service import publish_draft, shown_to
 from consent_service.regions.service import Regions
-from consent_service.tenants.auth import current_tenant
-from consent_service.tenants.service import Site, site_of
+from consent_service.tenants.auth import named_site
+from consent_service.tenants.service import Site
 from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, StaleOut
 from consent_service.wiring import use
 
@@ -57,33 +57,27 @@ def _take_documents(*_: object) -> None:
     request.max_content_length = _BODY_BYTES
 
 
-def _site(site_key: str) -> Site:
-    return site_of(use(Database), current_tenant().id, site_key)
-
-
 @notices.route("/notice/draft")
 class Draft(MethodView):
     """What the site's next notice is to be."""
 
     @needs("notices:read")
     @notices.response(200, DraftOut)
-    @notices.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def get(self, tenant: str, site_key: str) -> Response:
         """Give the draft, or what one would begin with."""
         del tenant
-        return jsonify(drafts.read_draft(use(Database), _site(site_key)).as_json())
+        return jsonify(drafts.read_draft(use(Database), named_site(site_key)).as_json())
 
     @needs("notices:write")
     @notices.arguments(DraftIn)
     @notices.response(200, DraftOut)
-    @notices.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     @notices.alt_response(409, schema=StaleOut, description="Somebody else has changed it since.")
     def put(self, sent: dict[str, Any], tenant: str, site_key: str) -> Response:
         """Save the draft, complete or not."""
         del tenant
         saved = drafts.save_draft(
             use(Database),
-            _site(site_key),
+            named_site(site_key),
             sent["document"],
             revision=sent["revision"],
             by=current_actor(),
@@ -93,13 +87,12 @@ class Draft(MethodView):
     @needs("notices:write")
     @notices.arguments(RevisionQuery, location="query")
     @notices.response(200, DraftOut)
-    @notices.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     @notices.alt_response(409, schema=StaleOut, description="Somebody else has changed it since.")
     def delete(self, query: dict[str, int], tenant: str, site_key: str) -> Response:
         """Throw the draft away, and give what the next one begins with."""
         del tenant
         left = drafts.discard_draft(
-            use(Database), _site(site_key), revision=query["revision"], by=current_actor()
+            use(Database), named_site(site_key), revision=query["revision"], by=current_actor()
         )
         return jsonify(left.as_json())
 
@@ -110,21 +103,19 @@ class Problems(MethodView):
 
     @needs("notices:read")
     @notices.response(200, ProblemsOut)
-    @notices.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def get(self, tenant: str, site_key: str) -> dict[str, Any]:
         """Say what keeps the draft from being published."""
         del tenant
-        draft = drafts.read_draft(use(Database), _site(site_key))
+        draft = drafts.read_draft(use(Database), named_site(site_key))
         return problems_json(drafts.problems(draft.document))
 
     @needs("notices:read")
     @notices.arguments(DocumentIn)
     @notices.response(200, ProblemsOut)
-    @notices.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def post(self, sent: dict[str, Any], tenant: str, site_key: str) -> dict[str, Any]:
         """Say what keeps a notice from being published, without saving it."""
         del tenant
-        _site(site_key)
+        named_site(site_key)
         return problems_json(drafts.problems(sent["document"]))
 
 
@@ -134,11 +125,10 @@ class Difference(MethodView):
 
     @needs("notices:read")
     @notices.response(200, DifferenceOut)
-    @notices.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def get(self, tenant: str, site_key: str) -> dict[str, Any]:
         """Say in what the draft differs from the notice in force."""
         del tenant
-        compared = drafts.compare(use(Database), _site(site_key))
+        compared = drafts.compare(use(Database), named_site(site_key))
         return difference_json(compared.published_version, compared.changes)
 
 
@@ -150,13 +140,12 @@ class Preview(MethodView):
     @notices.arguments(PreviewQuery, location="query")
     @notices.arguments(DocumentIn)
     @notices.response(200, BannerOut)
-    @notices.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def post(
         self, query: dict[str, Any], sent: dict[str, Any], tenant: str, site_key: str
     ) -> Response:
         """Give what the widget would be told of a notice; what is missing reads "…"."""
         del tenant
-        site = _site(site_key)
+        site = named_site(site_key)
         version = (drafts.read_draft(use(Database), site).published_version or 0) + 1
         return jsonify(shown(preview.draft_notice(sent["document"], site, version), site, query))
 
@@ -168,13 +157,12 @@ class Publishing(MethodView):
     @needs("notices:publish")
     @notices.arguments(PublishIn)
     @notices.response(201, PublishedOut)
-    @notices.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     @notices.alt_response(409, schema=StaleOut, description="Somebody else has changed it since.")
     @notices.alt_response(503, schema=ErrorOut, description="It cannot be published now.")
     def post(self, sent: dict[str, Any], tenant: str, site_key: str) -> tuple[Response, int]:
         """Publish the draft: visitors see it at once, and it cannot be changed any more."""
         del tenant
-        site = _site(site_key)
+        site = named_site(site_key)
         made = publish_draft(use(Database), site, **sent, by=current_actor())
         version = history.get_version(use(Database), site, made.version)
         return jsonify(published_json(version.published)), 201
@@ -187,11 +175,10 @@ class Versions(MethodView):
     @needs("notices:read")
     @notices.arguments(VersionsQuery, location="query")
     @notices.response(200, VersionsOut)
-    @notices.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def get(self, query: dict[str, Any], tenant: str, site_key: str) -> Response:
         """List the published versions, the newest first."""
         del tenant
-        found = history.list_versions(use(Database), _site(site_key), **query)
+        found = history.list_versions(use(Database), named_site(site_key), **query)
         return jsonify(notices=[published_json(one) for one in found])
 
 
@@ -201,11 +188,10 @@ class Version(MethodView):
 
     @needs("notices:read")
     @notices.response(200, VersionOut)
-    @notices.alt_response(404, schema=ErrorOut, description="No such site, or no such version.")
     def get(self, tenant: str, site_key: str, version: int) -> Response:
         """Give what a version says, and in what it differs from the one before."""
         del tenant
-        found = history.get_version(use(Database), _site(site_key), version)
+        found = history.get_version(use(Database), named_site(site_key), version)
         return jsonify(
             **published_json(found.published),
             content=found.content,
@@ -220,11 +206,10 @@ class VersionPreview(MethodView):
     @needs("notices:read")
     @notices.arguments(PreviewQuery, location="query")
     @notices.response(200, BannerOut)
-    @notices.alt_response(404, schema=ErrorOut, description="No such site, or no such version.")
     def get(self, query: dict[str, Any], tenant: str, site_key: str, version: int) -> Response:
         """Give what the widget was told of a version while it was in force."""
         del tenant
-        site = _site(site_key)
+        site = named_site(site_key)
         found = history.get_version(use(Database), site, version)
         return jsonify(shown(history.as_notice(site, found), site, query))
 

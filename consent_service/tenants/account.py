@@ -9,7 +9,7 @@ from flask.views import MethodView
 
 from consent_service.access.account import Account
 from consent_service.access.auth import csrf_token, current_actor, current_session
-from consent_service.access.routes import account, refusals
+from consent_service.access.routes import account
 from consent_service.access.schemas import AccountIn, AccountOut
 from consent_service.db import Database
 from consent_service.tenants.service import tenants_of
@@ -21,7 +21,6 @@ class Own(MethodView):
     """The user's own account."""
 
     @account.response(200, AccountOut)
-    @refusals(account, 401, 429, 503)
     def get(self) -> dict[str, Any]:
         """Say who is signed in, with which role in which tenants."""
         session = current_session()
@@ -44,7 +43,6 @@ class Own(MethodView):
 
     @account.arguments(AccountIn)
     @account.response(204)
-    @refusals(account, 401, 403, 429, 503)
     def patch(self, given: dict[str, str]) -> Response:
         """Change the name, or the language of the console."""
         use(Account).change(current_session(), **given, by=current_actor())

@@ -9,7 +9,8 @@ from flask import Response, g, request
 from consent_service.access.auth import authorize
 from consent_service.db import Database
 from consent_service.errors import OriginNotAllowed, UnknownTenant
-from consent_service.tenants.service import Site, SiteDirectory, Tenant, find_tenant
+from consent_service.limits import READING
+from consent_service.tenants.service import Site, SiteDirectory, Tenant, find_tenant, site_of
 from consent_service.wiring import use
 
 #: Request headers that pages may send us, and response headers that they may read.
@@ -43,7 +44,7 @@ def pages_of_site() -> None:
     """
     anybody_of_site()
     origin = request.headers.get("Origin")
-    reading = request.method in {"GET", "HEAD", "OPTIONS"}
+    reading = request.method in READING
     if not (origin in current_site().allowed_origins or (origin is None and reading)):
         raise OriginNotAllowed
 
@@ -72,6 +73,11 @@ def current_tenant() -> Tenant:
     """Return the tenant that the hook found."""
     tenant: Tenant = g.tenant
     return tenant
+
+
+def named_site(site_key: str) -> Site:
+    """Return the site of the current tenant with this key. Raises UnknownSite if it has none."""
+    return site_of(use(Database), current_tenant().id, site_key)
 
 
 def current_site() -> Site:

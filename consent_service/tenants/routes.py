@@ -10,7 +10,7 @@ from consent_service.access.auth import current_actor, needs
 from consent_service.db import Database
 from consent_service.limits import limit
 from consent_service.signing import Keyring
-from consent_service.tenants.auth import current_tenant
+from consent_service.tenants.auth import current_tenant, named_site
 from consent_service.tenants.link_keys import (
     LinkKey,
     add_link_key,
@@ -26,7 +26,7 @@ from consent_service.tenants.schemas import (
     SitesOut,
     TenantOut,
 )
-from consent_service.tenants.service import Site, create_site, site_of, sites_of, update_site
+from consent_service.tenants.service import create_site, sites_of, update_site
 from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, StaleOut
 from consent_service.wiring import use
 
@@ -38,10 +38,6 @@ tenants = Blueprint(
     answers=TO_MEMBERS,
 )
 limit(tenants)
-
-
-def _site(site_key: str) -> Site:
-    return site_of(use(Database), current_tenant().id, site_key)
 
 
 @tenants.route("")
@@ -92,16 +88,14 @@ class OneSite(MethodView):
 
     @needs("sites:read")
     @tenants.response(200, SiteOut)
-    @tenants.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def get(self, tenant: str, site_key: str) -> dict[str, Any]:
         """Say how the site is set up."""
         del tenant
-        return _site(site_key).shown()
+        return named_site(site_key).shown()
 
     @needs("sites:write")
     @tenants.arguments(SiteChangesIn)
     @tenants.response(200, SiteOut)
-    @tenants.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     @tenants.alt_response(409, schema=StaleOut, description="Somebody else has changed it since.")
     @tenants.alt_response(422, schema=ErrorOut, description="Something is not right.")
     def patch(self, sent: dict[str, Any], tenant: str, site_key: str) -> dict[str, Any]:
@@ -109,7 +103,7 @@ class OneSite(MethodView):
         del tenant
         revision = sent.pop("revision")
         return update_site(
-            use(Database), _site(site_key), sent, revision=revision, by=current_actor()
+            use(Database), named_site(site_key), sent, revision=revision, by=current_actor()
         ).shown()
 
 
@@ -119,21 +113,19 @@ class LinkKeys(MethodView):
 
     @needs("sites:read")
     @tenants.response(200, LinkKeysOut)
-    @tenants.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def get(self, tenant: str, site_key: str) -> dict[str, Any]:
         """List the site's link keys, the retired ones too, without the secrets."""
         del tenant
-        found = link_keys(use(Database), use(Keyring), _site(site_key))
+        found = link_keys(use(Database), use(Keyring), named_site(site_key))
         return {"link_keys": [key.shown() for key in found]}
 
     @needs("sites:write", fresh=True)
     @tenants.response(201, NewLinkKeyOut)
-    @tenants.alt_response(404, schema=ErrorOut, description="The tenant has no such site.")
     def post(self, tenant: str, site_key: str) -> dict[str, Any]:
         """Make a link key beside those in use, and show its secret this once."""
         del tenant
         made: LinkKey = add_link_key(
-            use(Database), use(Keyring), _site(site_key), by=current_actor()
+            use(Database), use(Keyring), named_site(site_key), by=current_actor()
         )
         return {**made.shown(), "secret": made.secret}
 
@@ -144,8 +136,7 @@ class RetiredLinkKey(MethodView):
 
     @needs("sites:write", fresh=True)
     @tenants.response(204)
-    @tenants.alt_response(404, schema=ErrorOut, description="The site has no such key in use.")
     def post(self, tenant: str, site_key: str, number: int) -> None:
         """Have what is signed with this link key refused from now on."""
         del tenant
-        retire_link_key(use(Database), _site(site_key), number, by=current_actor())
+        retire_link_key(use(Database), named_site(site_key), number, by=current_actor())

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from flask import Response, jsonify
@@ -15,7 +14,6 @@ from consent_service.access.auth import (
     current_actor,
     current_session,
     needs,
-    own_origin,
     own_pages_only,
     require_own_sign_in,
     signed_in_if_so,
@@ -45,10 +43,8 @@ from consent_service.users.schemas import (
 )
 from consent_service.users.service import Accepted, Inviting, Post
 from consent_service.users.service import Offer as OfferedInvitation
-from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, StaleOut
+from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, StaleOut, public_url
 from consent_service.wiring import use
-
-View = TypeVar("View", bound=Callable[..., Any])
 
 users = Blueprint(
     "users",
@@ -67,34 +63,11 @@ limit(users)
 limit(offers)
 offers.before_request(own_pages_only)
 
-_SAYS = {
-    401: "Nobody knows who calls.",
-    403: "It is not allowed: the code says why.",
-    404: "There is no such tenant, user, invitation or provider.",
-    409: "It is the tenant's only owner.",
-    410: "The link cannot be used (any more).",
-    429: "Too many requests.",
-    502: "The identity provider does not answer as one.",
-    503: "It cannot be done now.",
-}
-
 
 class InvitationNotSentOut(ErrorOut):
     """The invitation is there, and its mail was not sent."""
 
     invitation_id = fields.UUID(required=True)
-
-
-def refusals(blueprint: Blueprint, *statuses: int) -> Callable[[View], View]:
-    """Describe the errors that a call may answer with."""
-
-    def describe(view: View) -> View:
-        for status in statuses:
-            said = blueprint.alt_response(status, schema=ErrorOut, description=_SAYS[status])
-            view = said(view)
-        return view
-
-    return describe
 
 
 @users.route("/users")
@@ -103,7 +76,6 @@ class Members(MethodView):
 
     @needs("users:read")
     @users.response(200, MembersOut)
-    @refusals(users, 401, 403, 404, 429, 503)
     def get(self, tenant: str) -> dict[str, list[Member]]:
         """List the tenant's users, by name."""
         del tenant
@@ -118,7 +90,7 @@ class One(MethodView):
     @needs("users:write", fresh=True)
     @users.arguments(RoleIn)
     @users.response(200, MemberOut)
-    @refusals(users, 401, 403, 404, 409, 429, 503)
+    @users.alt_response(409, schema=ErrorOut, description="It is the tenant's only owner.")
     def patch(self, given: dict[str, str], tenant: str, user_id: UUID) -> Member:
         """Give a user another role, which holds from the next call on."""
         del tenant
@@ -128,7 +100,7 @@ class One(MethodView):
 
     @needs("users:write", fresh=True)
     @users.response(204)
-    @refusals(users, 401, 403, 404, 409, 429, 503)
+    @users.alt_response(409, schema=ErrorOut, description="It is the tenant's only owner.")
     def delete(self, tenant: str, user_id: UUID) -> Response:
         """End a user's access to the tenant, at once."""
         del tenant
@@ -142,7 +114,6 @@ class Invitations(MethodView):
 
     @needs("users:read")
     @users.response(200, InvitationsOut)
-    @refusals(users, 401, 403, 404, 429, 503)
     def get(self, tenant: str) -> dict[str, list[Invitation]]:
         """List the invitations that were neither accepted nor revoked, newest first."""
         del tenant
@@ -152,7 +123,6 @@ class Invitations(MethodView):
     @needs("users:write", fresh=True)
     @users.arguments(InvitationIn)
     @users.response(201, InvitationOut)
-    @refusals(users, 401, 403, 404, 429)
     @users.alt_response(503, schema=InvitationNotSentOut, description="The mail was not sent.")
     def post(self, given: dict[str, Any], tenant: str) -> Invitation:
         """Invite somebody: a link that counts once, for seven days, is mailed."""
@@ -161,7 +131,7 @@ class Invitations(MethodView):
             current_tenant(),
             given["email"],
             given["role"],
-            Post(own_origin(), given["language"]),
+            Post(public_url(), given["language"]),
             by=current_actor(),
         )
 
@@ -172,7 +142,6 @@ class OneInvitation(MethodView):
 
     @needs("users:write", fresh=True)
     @users.response(204)
-    @refusals(users, 401, 403, 404, 429, 503)
     def delete(self, tenant: str, invitation_id: UUID) -> Response:
         """Revoke an invitation: its link opens nothing any more."""
         del tenant
@@ -187,7 +156,6 @@ class SendAgain(MethodView):
     @needs("users:write", fresh=True)
     @users.arguments(SendIn)
     @users.response(200, InvitationOut)
-    @refusals(users, 401, 403, 404, 429)
     @users.alt_response(503, schema=InvitationNotSentOut, description="The mail was not sent.")
     def post(self, given: dict[str, Any], tenant: str, invitation_id: UUID) -> Invitation:
         """Mail an invitation again; its link counts for seven days from now."""
@@ -195,7 +163,7 @@ class SendAgain(MethodView):
         return use(Inviting).send_again(
             current_tenant(),
             invitation_id,
-            Post(own_origin(), given["language"]),
+            Post(public_url(), given["language"]),
             by=current_actor(),
         )
 
@@ -206,7 +174,6 @@ class TenantProvider(MethodView):
 
     @needs("users:read")
     @users.response(200, ProviderOut)
-    @refusals(users, 401, 403, 404, 429, 503)
     def get(self, tenant: str) -> Provider:
         """Show how the tenant's OpenID Connect provider is set up, without the secret."""
         del tenant
@@ -215,7 +182,6 @@ class TenantProvider(MethodView):
     @needs("sign_in:write", fresh=True)
     @users.arguments(ProviderIn)
     @users.response(200, ProviderOut)
-    @refusals(users, 401, 403, 404, 429, 503)
     @users.alt_response(409, schema=StaleOut, description="Somebody else has changed it.")
     def put(self, wanted: Wanted, tenant: str) -> Provider:
         """Set the provider up, or change it."""
@@ -226,7 +192,6 @@ class TenantProvider(MethodView):
 
     @needs("sign_in:write", fresh=True)
     @users.response(204)
-    @refusals(users, 401, 403, 404, 429, 503)
     def delete(self, tenant: str) -> Response:
         """Forget the provider: users sign in with their own passwords and passkeys again."""
         del tenant
@@ -240,7 +205,9 @@ class ProviderCheck(MethodView):
 
     @needs("sign_in:write")
     @users.response(200, ProviderCheckOut)
-    @refusals(users, 401, 403, 404, 429, 502, 503)
+    @users.alt_response(
+        502, schema=ErrorOut, description="The identity provider does not answer as one."
+    )
     def post(self, tenant: str) -> dict[str, Any]:
         """Ask the provider for its discovery document."""
         del tenant
@@ -252,7 +219,7 @@ class Offer(MethodView):
     """What a link is for."""
 
     @offers.response(200, OfferOut)
-    @refusals(offers, 410, 429, 503)
+    @offers.alt_response(410, schema=ErrorOut, description="The link cannot be used (any more).")
     def get(self, token: str) -> OfferedInvitation:
         """Say what an invitation is for."""
         return use(Inviting).offer(token)
@@ -264,7 +231,15 @@ class Accept(MethodView):
 
     @offers.arguments(AcceptIn)
     @offers.response(201, AcceptedOut)
-    @refusals(offers, 401, 403, 410, 429, 503)
+    @offers.alt_response(
+        401, schema=ErrorOut, description="The address has an account: sign in, then accept."
+    )
+    @offers.alt_response(
+        403,
+        schema=ErrorOut,
+        description="The invitation is for somebody else, or the call is from none of our pages.",
+    )
+    @offers.alt_response(410, schema=ErrorOut, description="The link cannot be used (any more).")
     def post(self, given: dict[str, Any], token: str) -> Response:
         """Accept: as who is signed in, or by making an account, which is then signed in."""
         if signed_in_if_so():
