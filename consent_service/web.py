@@ -163,17 +163,38 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
 
         return decorate
 
-    def alt_response(self, status: int, **options: Any) -> Callable[[View], View]:  # noqa: ANN401
-        """Describe another answer."""
-        return cast("Callable[[View], View]", super().alt_response(status, **options))
+    def alt_response(
+        self, status: int, *, schema: type[Schema] | None = None, description: str
+    ) -> Callable[[View], View]:
+        """Describe another answer, and do no more: the library's own adds a call to each call."""
+
+        def decorate(view: View) -> View:
+            self._responses(view).setdefault(status, []).append(_answer(schema, description))
+            return view
+
+        return decorate
 
     def _describe(self, answers: Mapping[int, str], view: View) -> View:
-        described = getattr(view, "_apidoc", {}).get("response", {}).get("responses", {})
+        """Describe errors where the view does not say more of them itself."""
+        described = self._responses(view)
         for status, text in answers.items():
-            if status in described:
-                continue
-            view = self.alt_response(status, schema=ErrorOut, description=text)(view)
+            described.setdefault(status, [_answer(ErrorOut, text)])
         return view
+
+    @staticmethod
+    def _responses(view: View) -> dict[int, list[dict[str, Any]]]:
+        """Return what the library has kept with a view of its answers, by status."""
+        kept = view.__dict__.setdefault("_apidoc", {})
+        responses: dict[int, list[dict[str, Any]]] = kept.setdefault("response", {}).setdefault(
+            "responses", {}
+        )
+        return responses
+
+
+def _answer(schema: type[Schema] | None, description: str) -> dict[str, Any]:
+    """Write an answer as the library does."""
+    shape = {"schema": schema()} if schema else {}
+    return {**shape, "description": description, "content_type": None}
 
 
 class _ErrorDetail(Schema):

@@ -13,7 +13,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -124,8 +123,6 @@ def find_visitor(database: Database, site: Site, visitor_id: str, *, by: Actor) 
             "visitor",
             f"{site.site_key} {state.visitor_id}",
         )
-    records.sort(key=itemgetter("sequence"), reverse=True)
-    records.sort(key=lambda record: record["visitor_id"] != state.visitor_id)
     return FoundVisitor(
         visitor_id=visitor_id,
         site_key=site.site_key,
@@ -134,7 +131,7 @@ def find_visitor(database: Database, site: Site, visitor_id: str, *, by: Actor) 
         erased=state.record_id is None,
         choices={key: _said(said) for key, said in store.states_of(state).items()},
         expires_at=state.expires_at,
-        records=records,
+        records=store.in_order(records, state.visitor_id),
     )
 
 

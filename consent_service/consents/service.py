@@ -15,7 +15,6 @@ import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
-from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -209,10 +208,7 @@ class Consents:
                 select(_records.document).where(store.records_of(site, state.visitor_id))
             ).scalars()
             found = [json.loads(document) for document in documents]
-        # Not by time: clocks of nodes differ, and are set back.
-        found.sort(key=itemgetter("sequence"), reverse=True)
-        found.sort(key=lambda record: record["visitor_id"] != state.visitor_id)
-        return found
+        return store.in_order(found, state.visitor_id)
 
     def erase(self, site: Site, token: str | None) -> int:
         """Empty all records of the visitor who holds the token; return how many.

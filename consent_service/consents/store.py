@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -257,6 +258,15 @@ def records_of(site: Site, visitor_id: str) -> ColumnElement[bool]:
         _records.site_id == site.id,
         _records.visitor_id.in_(select(_states.visitor_id).where(stands_for(site, visitor_id))),
     )
+
+
+def in_order(records: Iterable[dict[str, Any]], visitor_id: str) -> list[dict[str, Any]]:
+    """Return a visitor's records, newest first; those of visitors merged into it come after.
+
+    Not by time: clocks of nodes differ, and are set back.
+    """
+    newest = sorted(records, key=itemgetter("sequence"), reverse=True)
+    return sorted(newest, key=lambda record: record["visitor_id"] != visitor_id)
 
 
 def states_of(state: Row[Any]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from consent_service.notices.schemas import (
     ThemeSchema,
     says_something,
 )
-from consent_service.regions.rules import Place, Rule
+from consent_service.regions.rules import Place, Rule, place_of
 from consent_service.regions.service import Regions
 from consent_service.tenants.service import Site
 
@@ -45,9 +45,8 @@ def rule_shown(regions: Regions, site: Site, region: str, regime: str | None) ->
     :param region: a region's code, such as ``TZ`` or ``US-CA``; any other is an unknown region
     :param regime: instead of the region's
     """
-    country, _, subdivision = region.partition("-")
-    place = Place(country, subdivision or None) if country in regions.rules else Place()
-    rule = regions.rule(place, site)
+    place = place_of(region)
+    rule = regions.rule(place if place.country in regions.rules else Place(), site)
     return replace(rule, regime=regime) if regime else rule
 
 

@@ -19,10 +19,10 @@ from consent_service.db import Database, Follower, database_ms
 from consent_service.errors import Unavailable, UnknownSite, ValidationFailed
 from consent_service.notices import drafts, history
 from consent_service.notices.configuration import Notice, configuration
-from consent_service.notices.content import problems, resolve
+from consent_service.notices.content import resolve
 from consent_service.notices.difference import difference, kept
 from consent_service.notices.models import NoticeRow
-from consent_service.notices.paths import by_path
+from consent_service.notices.paths import by_path, flattened
 from consent_service.regions.rules import Rule
 from consent_service.signing import sha256
 from consent_service.tenants.service import Site
@@ -75,13 +75,13 @@ def publish_draft(  # noqa: PLR0913 - what is decided when a notice is published
             document = drafts.to_publish(
                 draft.document, material=material, policy_version=policy_version
             )
-            found = problems(document)
-            if found:
-                raise ValidationFailed(
-                    "The notice cannot be published as it is.", fields=by_path(found)
-                )
+            try:
+                content = resolve(document)
+            except ValidationFailed as error:
+                found = list(flattened(error.fields))
+                raise ValidationFailed(str(error), fields=by_path(found)) from error
             drafts.clear(connection, site, revision)
-            return _publish(connection, site, resolve(document), by)
+            return _publish(connection, site, content, by)
     except IntegrityError as error:
         raise Unavailable from error
 

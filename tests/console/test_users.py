@@ -15,9 +15,9 @@ from consent_service.access.permissions import PERMISSIONS, ROLES
 from consent_service.console.roles import DESCRIPTIONS, NAMES
 from consent_service.tenants.service import create_tenant
 from tests.access.provider import CLIENT_ID, CLIENT_SECRET, Provider
-from tests.builders import Service, make_service
+from tests.builders import Service
 from tests.members import Member, add_member, sign_in
-from tests.users.conftest import Mailed
+from tests.users.conftest import Mailed, make_mailing_service
 
 USERS = "/console/t/example/users"
 PROVIDER = "/console/t/example/identity-provider"
@@ -33,14 +33,7 @@ def mailed(tmp_path: Path) -> Mailed:
 @pytest.fixture
 def console(database_url: str, tmp_path: Path, mailed: Mailed) -> Iterator[Service]:
     """A service that keeps its mail in a folder, and takes a provider on this machine for one."""
-    made = make_service(
-        database_url,
-        tmp_path,
-        mail_url=f"file://{mailed.folder}",
-        mail_from="consent@example.com",
-        public_url="http://localhost",
-        demo="1",
-    )
+    made = make_mailing_service(database_url, tmp_path, mailed, demo="1")
     yield made
     made.built.database.close()
 

@@ -20,11 +20,11 @@ from consent_service.access.auth import PLAIN_COOKIE
 from consent_service.access.providers import Providers, Wanted
 from consent_service.db import Database
 from consent_service.signing import Keyring
-from tests.builders import Service, make_service
+from tests.builders import Service
 from tests.console.test_parts import LOOKS, OVERFLOW, PHONE, SMALL_PHONE, TOO_SMALL
 from tests.members import Member, add_member, sign_in
 from tests.servers import free_port
-from tests.users.conftest import Mailed
+from tests.users.conftest import Mailed, make_mailing_service
 
 
 @dataclass
@@ -57,13 +57,8 @@ def stage(sqlite_template: Path, tmp_path: Path) -> Iterator[Stage]:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     mailed = Mailed(tmp_path / "outbox")
-    service = make_service(
-        f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'consent.db')}",
-        tmp_path,
-        mail_url=f"file://{mailed.folder}",
-        mail_from="consent@example.com",
-        public_url=address,
-    )
+    url = f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'consent.db')}"
+    service = make_mailing_service(url, tmp_path, mailed, public_url=address)
     owner = sign_in(service, name="Amina Juma", email="amina@example.com")
     add_member(service, "developer", name="Baraka Mushi", email="baraka@example.com")
     add_member(

@@ -38,6 +38,19 @@ class Mailed:
         return self.link().rpartition("/")[2]
 
 
+def make_mailing_service(
+    database_url: str, folder: Path, mailed: Mailed, **settings: str
+) -> Service:
+    """Build a service that keeps its mail in a folder."""
+    given = {
+        "mail_url": f"file://{mailed.folder}",
+        "mail_from": "consent@example.com",
+        "public_url": "http://localhost",
+        **settings,
+    }
+    return make_service(database_url, folder, **given)
+
+
 @pytest.fixture
 def mailed(tmp_path: Path) -> Mailed:
     """What the service has mailed."""
@@ -47,12 +60,6 @@ def mailed(tmp_path: Path) -> Mailed:
 @pytest.fixture
 def mailing(database_url: str, tmp_path: Path, mailed: Mailed) -> Iterator[Service]:
     """A service that keeps its mail in a folder."""
-    made = make_service(
-        database_url,
-        tmp_path,
-        mail_url=f"file://{mailed.folder}",
-        mail_from="consent@example.com",
-        public_url="http://localhost",
-    )
+    made = make_mailing_service(database_url, tmp_path, mailed)
     yield made
     made.built.database.close()
