@@ -15,6 +15,18 @@ PERMISSIONS: dict[str, tuple[frozenset[str], str]] = {
     "notices:write": (frozenset({"owner", "dpo", "developer"}), "Edit drafts of notices."),
     "notices:publish": (frozenset({"owner", "dpo"}), "Publish a notice: visitors see it at once."),
     "records:read": (frozenset({"owner", "dpo", "auditor"}), "Look up records of visitors."),
+    "records:export": (
+        frozenset({"owner", "dpo", "analyst", "auditor"}),
+        "Export records; with visitors' ids only together with `records:read`.",
+    ),
+    "reports:read": (
+        frozenset({"owner", "dpo", "analyst", "auditor"}),
+        "See and export consent rates.",
+    ),
+    "reports:write": (
+        frozenset({"owner", "dpo"}),
+        "Say which groups are too small to be shown, and what is sent when.",
+    ),
     "gate:batch": (frozenset({"owner", "developer"}), "Ask the gate about many visitors at once."),
     "users:read": (frozenset({"owner", "dpo", "auditor"}), "See who has access, and invitations."),
     "users:write": (frozenset({"owner"}), "Invite people, change their roles, end their access."),

@@ -20,6 +20,7 @@ class RecordRow(Base):
     __tablename__ = "records"
     __table_args__ = (
         Index("ix_records_visitor", "site_id", "visitor_id"),
+        Index("ix_records_site", "tenant_id", "site_id", "created_at"),
         Index("uq_records_idempotency", "site_id", "idempotency_hash", unique=True),
         of_one_tenants_site(),
         # Erasing is an update.
@@ -27,7 +28,7 @@ class RecordRow(Base):
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), index=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     site_id: Mapped[UUID]
     created_at: Mapped[datetime]
     visitor_id: Mapped[str | None] = mapped_column(String(32))
@@ -38,6 +39,29 @@ class RecordRow(Base):
     idempotency_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
     request_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
     erased_at: Mapped[datetime | None]
+    after_ms: Mapped[int | None] = mapped_column(
+        comment="from the banner's showing to the choice, as the page measured it"
+    )
+
+
+class RecordChangeRow(Base):
+    """A record that was made or erased, for whoever counts them; gone once it is counted.
+
+    The database writes it by itself, in the transaction that makes or erases the record.
+    """
+
+    __tablename__ = "record_changes"
+    __table_args__ = (
+        Index("ix_record_changes_site", "tenant_id", "site_id", "made_at"),
+        of_one_tenants_site(),
+        granted("SELECT, INSERT, DELETE"),
+    )
+
+    record_id: Mapped[UUID] = mapped_column(primary_key=True)
+    erased: Mapped[bool] = mapped_column(primary_key=True, comment="erased, and not made")
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    site_id: Mapped[UUID]
+    made_at: Mapped[datetime] = mapped_column(comment="when the record was made")
 
 
 class CurrentStateRow(Base):

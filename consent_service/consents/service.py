@@ -315,6 +315,7 @@ def _erase(connection: Connection, site: Site, visitor_id: str) -> int:
             salt=None,
             idempotency_hash=None,
             request_hash=None,
+            after_ms=None,
             erased_at=clock.now(),
         )
     )

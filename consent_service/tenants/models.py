@@ -40,6 +40,9 @@ class SiteRow(Base):
     allowed_origins: Mapped[list[str]] = mapped_column(JSON)
     cookie_domain: Mapped[str | None] = mapped_column(String(253))
     regime_overrides: Mapped[dict[str, str]] = mapped_column(JSON)
+    time_zone: Mapped[str] = mapped_column(
+        String(64), server_default="Africa/Dar_es_Salaam", comment="IANA name; a site's days"
+    )
     revision: Mapped[int] = mapped_column(
         server_default="1", comment="how often it was changed, and 1"
     )
