@@ -21,6 +21,15 @@ class RecordRow(Base):
     __table_args__ = (
         Index("ix_records_visitor", "site_id", "visitor_id"),
         Index("ix_records_site", "tenant_id", "site_id", "created_at"),
+        Index(
+            "ix_records_erased",
+            "tenant_id",
+            "site_id",
+            "erased_at",
+            # Few are: making a record must not pay for them.
+            sqlite_where=text("erased_at IS NOT NULL"),
+            postgresql_where=text("erased_at IS NOT NULL"),
+        ),
         Index("uq_records_idempotency", "site_id", "idempotency_hash", unique=True),
         of_one_tenants_site(),
         # Erasing is an update.

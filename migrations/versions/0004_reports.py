@@ -12,6 +12,7 @@ down_revision = "0003"
 
 _NEW = ("record_changes", "impressions", "rollups", "rollup_states", "report_settings")
 _NOT_FOLDED = sa.text("NOT folded")
+_ERASED = sa.text("erased_at IS NOT NULL")
 
 
 def upgrade() -> None:
@@ -38,6 +39,13 @@ def upgrade() -> None:
     # By site and time too, at the price of the one that it replaces.
     op.create_index("ix_records_site", "records", ["tenant_id", "site_id", "created_at"])
     op.drop_index("ix_records_tenant_id", "records")
+    op.create_index(
+        "ix_records_erased",
+        "records",
+        ["tenant_id", "site_id", "erased_at"],
+        sqlite_where=_ERASED,
+        postgresql_where=_ERASED,
+    )
     _add_tables()
     kind = op.get_bind().dialect.name
     for statement in (*_guards(kind, _ERASURE_NOW), *_OUTBOX[kind]):
@@ -64,6 +72,7 @@ def downgrade() -> None:
         op.drop_table(table)
     op.create_index("ix_records_tenant_id", "records", ["tenant_id"])
     op.drop_index("ix_records_site", "records")
+    op.drop_index("ix_records_erased", "records")
     for statement in _guards(kind, _ERASURE_BEFORE):
         op.execute(statement)
     op.drop_column("records", "after_ms")
