@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from html import escape
 
 import pytest
-from playwright.sync_api import ConsoleMessage, Page, expect
+from playwright.sync_api import ConsoleMessage, Page, Route, expect
 
 from tests.browser.conftest import Shop
 from tests.browser.own_pages import ORDINARY, TAG, WAITING, stage
@@ -105,6 +105,32 @@ def test_the_preference_centre_outlives_it_too(quiet: Page, demo_url: str) -> No
     visitor.press("choose")
     quiet.evaluate("document.write('<title>Anew</title><h1>Anew</h1>'), document.close()")
     expect(visitor.centre).to_be_visible()
+    visitor.centre.locator('[data-purpose="analytics"]').check()
+    assert visitor.decide("save")["choices"]["analytics"] is True
+
+
+def test_what_is_drawn_before_it_notices_is_heard_all_the_same(quiet: Page, demo_url: str) -> None:
+    """The page is written anew between a press and what it opens; only then comes a frame."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    quiet.route("**/embed/more-*", hold)
+    visitor = visit(quiet, demo_url)
+    visitor.press("choose")
+    quiet.evaluate(
+        """() => {
+            const later = [];
+            window.requestAnimationFrame = (callback) => later.push(callback);
+            window.nextFrame = () => later.splice(0).forEach((callback) => callback());
+            document.write("<title>Anew</title><h1>Anew</h1>"), document.close();
+        }"""
+    )
+    expect(quiet.locator("#csvc-root")).to_have_count(0)
+    held.pop().continue_()
+    expect(visitor.centre).to_be_visible()
+    quiet.evaluate("nextFrame()")
     visitor.centre.locator('[data-purpose="analytics"]').check()
     assert visitor.decide("save")["choices"]["analytics"] is True
 

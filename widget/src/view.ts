@@ -56,13 +56,14 @@ export function draw(next: Layer, built: HTMLElement): void {
  * @param listen - has the page's events heard again: `document.write` forgets who listens
  */
 export function stay(listen: () => void): void {
-  // At most once a frame: something may throw it out each time.
   if (!root.isConnected) {
+    // At once, as a layer that is drawn meanwhile puts it back, too.
+    listen();
+    // At most once a frame: something may throw it out each time.
     requestAnimationFrame(() => {
       if (root.isConnected) return;
       // A copy, in a page that was kept as one.
       document.querySelector("#csvc-root")?.remove();
-      listen();
       place();
     });
   }
