@@ -18,7 +18,7 @@
   /** The editor's form; a version that was published has none. */
   const form = () => document.getElementById("notice");
 
-  // --- The frames: one is seen while the other is drawn ----------------------------------------
+  // --- The frames: one is seen while the other is drawn, and none before the first is drawn -----
 
   const screen = panel.querySelector("[data-screens]");
   const state = panel.querySelector("[data-state]");
@@ -52,15 +52,13 @@
     // One after the other: what comes meanwhile is drawn next.
     if (Date.now() - begun < PATIENCE) return;
     begun = Date.now();
-    // Nobody is to come upon what is not seen yet.
-    next.inert = true;
-    next.classList.add("drawn-next");
     next.contentWindow.location.replace(next.dataset.address);
   }
 
   function swap() {
     next.inert = false;
     next.classList.remove("drawn-next");
+    // Nobody is to come upon what is not seen.
     seen.inert = true;
     seen.classList.add("drawn-next");
     [seen, next] = [next, seen];
@@ -232,8 +230,6 @@
     });
   }
 
-  seen.inert = true;
-  seen.classList.add("drawn-next");
   fit();
   addEventListener("resize", fit);
   new ResizeObserver(fit).observe(screen);
