@@ -15,7 +15,8 @@ from tests import servers
 from tests.builders import ORIGIN, SITE_KEY, Service, make_service
 from tests.databases import Urls
 
-AGENT = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) UniqueBrowser/4711"
+#: No part that is looked for is of digits alone: moments and durations would have it by chance.
+AGENT = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) UniqueBrowser/UniqueVersion"
 VISITOR = "203.0.113.77"
 
 
@@ -29,7 +30,7 @@ def test_a_running_service_logs_requests_by_their_route_alone(
         "User-Agent": AGENT,
         "X-Forwarded-For": VISITOR,
         "Idempotency-Key": "a-random-id-of-the-decision",
-        "Referer": "https://app.example.com/patients/4242",
+        "Referer": "https://app.example.com/patients/unique-patient",
     }
     sent: dict[str, object] = {
         "choices": {"analytics": True, "preferences": False},
@@ -48,15 +49,16 @@ def test_a_running_service_logs_requests_by_their_route_alone(
         log_level=level,
     ) as address:
         consents = f"{address}/v1/sites/{SITE_KEY}/consents"
-        answer = httpx.post(consents, json=sent, headers=headers).json()
-        held = {**headers, "X-Consent-Token": answer["token"]}
-        cookie = {**headers, "Cookie": f"cookie_consent_test={answer['token']}"}
-        httpx.get(f"{consents}/me", headers=held)
-        httpx.get(f"{consents}/me", headers=cookie)
-        httpx.get(answer["receipt_url"], headers=headers)
-        httpx.get(f"{address}/v1/gate?site={SITE_KEY}&purpose=nothing", headers=held)
-        httpx.get(f"{address}/secret-path?secret=query", headers=headers)
-        httpx.post(consents, content=b"{", headers=headers)
+        with httpx.Client(headers=headers, timeout=servers.PATIENCE) as client:
+            answer = client.post(consents, json=sent).json()
+            held = {"X-Consent-Token": answer["token"]}
+            cookie = {"Cookie": f"cookie_consent_test={answer['token']}"}
+            client.get(f"{consents}/me", headers=held)
+            client.get(f"{consents}/me", headers=cookie)
+            client.get(answer["receipt_url"])
+            client.get(f"{address}/v1/gate?site={SITE_KEY}&purpose=nothing", headers=held)
+            client.get(f"{address}/secret-path?secret=query")
+            client.post(consents, content=b"{")
     made.built.database.close()
     lines = [json.loads(line) for line in output.read_text().splitlines()]
     requests = [line for line in lines if line["event"] == "request"]
@@ -80,8 +82,8 @@ def test_a_running_service_logs_requests_by_their_route_alone(
         VISITOR,
         "127.0.0.1",
         "UniqueBrowser",
-        "4711",
-        "4242",
+        "UniqueVersion",
+        "unique-patient",
         "secret",
         answer["token"],
         answer["token"].rpartition(".")[2],
