@@ -9,14 +9,17 @@ What callers may rely on:
   policies on every table compare it (``migrations/versions/0003_accounts.py`` has them).
 - On SQLite a transaction takes the write lock when it begins, so reading and then writing in one
   block never meets a lock half-way.
+- :meth:`Database.snapshot` reads at length without keeping anybody waiting, and writes what follows
+  from it.
 """
 
 from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -44,7 +47,13 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.engine import Dialect, Engine, make_url
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, ProgrammingError
+from sqlalchemy.exc import (
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase
@@ -197,6 +206,21 @@ class Follower:
         return float("inf") if self._heard_at is None else uptime() - self._heard_at
 
 
+class Contended(Exception):
+    """Somebody else is at the same work, or was first. Nothing was written: try again later."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One consistent state of the database, and a way to write what follows from it."""
+
+    #: Reads that state, for as long as it takes.
+    connection: Connection
+    #: Gives the connection to write with, once, at the end. On SQLite it is another one, which sees
+    #: what was written since: the caller must make sure there that nothing has overtaken it.
+    writing: Callable[[], AbstractContextManager[Connection]]
+
+
 class Database:
     """A pool of connections to one database."""
 
@@ -228,6 +252,36 @@ class Database:
             yield connection
 
     @contextmanager
+    def snapshot(self, scope: UUID, work: UUID) -> Iterator[Snapshot]:
+        """Give a consistent state to whoever is alone at some work.
+
+        Recording goes on meanwhile: on SQLite, which takes one writer at a time, nothing is locked
+        while the state is read. A process that ends leaves no lock behind.
+
+        :param scope: the id of the tenant whose rows it may see and write
+        :param work: names the work; on SQLite one process at a time does any
+        :raises Contended: when somebody else is at it, or has changed what is to be changed
+        :raises Unavailable: when the database cannot do it now
+        """
+        url = self._engine.url
+        try:
+            if self._engine.dialect.name == "sqlite":
+                with _alone_beside(f"{url.database}"), self.reading(scope) as connection:
+                    yield Snapshot(connection, lambda: self.transaction(scope))
+                return
+            with self._connection(scope, write=True, begin=_REPEATABLE) as connection:
+                alone = text("SELECT pg_try_advisory_xact_lock(:work)")
+                number = int.from_bytes(work.bytes[8:], signed=True)
+                if not connection.execute(alone, {"work": number}).scalar_one():
+                    raise Contended
+                yield Snapshot(connection, lambda: nullcontext(connection))
+        except (Unavailable, IntegrityError) as error:
+            cause = error if isinstance(error, IntegrityError) else error.__cause__
+            if getattr(getattr(cause, "orig", None), "sqlstate", None) in _OVERTAKEN:
+                raise Contended from error
+            raise
+
+    @contextmanager
     def _in_turn(self) -> Iterator[None]:
         if self._turn is None:
             yield
@@ -240,10 +294,14 @@ class Database:
                 self._turn.release()
 
     @contextmanager
-    def _connection(self, scope: UUID | Scope, *, write: bool) -> Iterator[Connection]:
+    def _connection(
+        self, scope: UUID | Scope, *, write: bool, begin: str = "BEGIN"
+    ) -> Iterator[Connection]:
         try:
             with self._engine.connect() as connection:
-                connection.execution_options(consent_scope=str(scope), consent_write=write)
+                connection.execution_options(
+                    consent_scope=str(scope), consent_write=write, consent_begin=begin
+                )
                 with connection.begin():
                     yield connection
         except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
@@ -307,6 +365,30 @@ _ABOVE_POLICIES = """
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 
+_REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+
+#: serialization_failure, deadlock_detected, and unique_violation: somebody else's row was first.
+_OVERTAKEN = {"40001", "40P01", "23505"}
+
+
+@contextmanager
+def _alone_beside(path: str) -> Iterator[None]:
+    """Hold a lock that ends with this process: SQLite's own, of an empty file beside the database.
+
+    :raises Contended: when another process or thread holds it
+    """
+    try:
+        with closing(sqlite3.connect(f"{path}-work", timeout=0, isolation_level=None)) as lock:
+            try:
+                lock.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+                    raise Contended from error
+                raise
+            yield
+    except sqlite3.OperationalError as error:
+        raise Unavailable from error
+
 
 def _lacks_a_right(error: ProgrammingError) -> bool:
     return getattr(error.orig, "sqlstate", None) == _INSUFFICIENT_PRIVILEGE
@@ -339,9 +421,10 @@ def _engine(url: str) -> Engine:
 
         @event.listens_for(engine, "begin")
         def _state_scope(connection: Connection) -> None:
-            scope = connection.get_execution_options()["consent_scope"]
+            options = connection.get_execution_options()
+            begin, scope = options["consent_begin"], options["consent_scope"]
             connection.exec_driver_sql(
-                f"BEGIN; SET LOCAL consent.scope = '{scope}'",
+                f"{begin}; SET LOCAL consent.scope = '{scope}'",
                 # The driver sends two statements as one message only without any.
                 execution_options={"no_parameters": True},
             )

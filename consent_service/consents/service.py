@@ -97,9 +97,11 @@ class Consents:
         idempotency_key: str | None,
         circumstances: Circumstances,
         rule: Rule,
+        after_ms: int | None = None,
     ) -> Recorded:
         """Store a decision of the visitor who holds the token, or of a new one.
 
+        :param after_ms: milliseconds from the banner's showing to the choice, where the page says
         :raises NoticeChanged: when another notice is in force than the one decided on
         :raises ValidationFailed: when the decision does not fit the notice
         :raises IdempotencyKeyReused: when the key was used for another decision
@@ -118,7 +120,15 @@ class Consents:
                 self._database,
                 site,
                 lambda connection: self._append(
-                    connection, site, decision, visitor, request, circumstances, notice, rule
+                    connection,
+                    site,
+                    decision,
+                    visitor,
+                    request,
+                    circumstances,
+                    notice,
+                    rule,
+                    after_ms,
                 ),
             )
         except IntegrityError:
@@ -137,6 +147,7 @@ class Consents:
         circumstances: Circumstances,
         notice: Notice,
         rule: Rule,
+        after_ms: int | None,
     ) -> Recorded:
         before = store.lock_state(connection, site, visitor.visitor_id) if visitor else None
         identity = Identity(
@@ -161,7 +172,7 @@ class Consents:
             rule=rule,
             at=clock.now(),
         )
-        claims = store.append(connection, self._keys, site, content, states, request)
+        claims = store.append(connection, self._keys, site, content, states, request, after_ms)
         return Recorded(content, claims, self.write_token(claims))
 
     def _replay(self, site: Site, visitor: Claims | None, request: Request) -> Recorded:

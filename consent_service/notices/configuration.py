@@ -68,12 +68,17 @@ class Notice:
     @cached_property
     def optional(self) -> list[str]:
         """Keys of the purposes that a visitor is asked about, in the notice's order."""
-        return [key for key, category in self.categories.items() if category != ESSENTIAL]
+        return optional_keys(self.content)
 
     @cached_property
     def languages(self) -> list[str]:
         """Language tags, the default first."""
         return [language["code"] for language in self.content["languages"]]
+
+
+def optional_keys(content: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a notice's purposes that a visitor is asked about, in its order."""
+    return [each["key"] for each in content["purposes"] if each["category"] != ESSENTIAL]
 
 
 def best_language(preferred: Iterable[str], offered: Iterable[str]) -> str | None:

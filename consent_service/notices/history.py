@@ -120,6 +120,13 @@ def newest(connection: Connection, site: Site) -> Newest | None:
     return Newest(row.version, json.loads(row.content)) if row else None
 
 
+def content_of(connection: Connection, site: Site, version: int) -> Mapping[str, Any] | None:
+    """Return what a version says; None for one that was never published."""
+    query = select(_notices.content).where(_of_site(site), _notices.version == version)
+    content = connection.execute(query).scalar_one_or_none()
+    return None if content is None else dict(json.loads(content))
+
+
 def material_version(connection: Connection, site: Site) -> int:
     """Return the newest version that asked every visitor again; the first one always did."""
     found: int = connection.execute(

@@ -18,7 +18,7 @@ from consent_service.access.actor import Actor
 from consent_service.db import Database, Follower, database_ms
 from consent_service.errors import Unavailable, UnknownSite, ValidationFailed
 from consent_service.notices import drafts, history
-from consent_service.notices.configuration import Notice, configuration
+from consent_service.notices.configuration import Notice, configuration, optional_keys
 from consent_service.notices.content import resolve
 from consent_service.notices.difference import difference, kept
 from consent_service.notices.models import NoticeRow
@@ -148,6 +148,28 @@ def shown_to(
         rule=rule,
         gpc=gpc,
     )
+
+
+class AskedPurposes:
+    """What the published versions ask about, remembered: a version never changes."""
+
+    def __init__(self) -> None:
+        """Know none yet."""
+        self._known: dict[tuple[UUID, int], tuple[str, ...]] = {}
+
+    def of(self, connection: Connection, site: Site, version: int) -> tuple[str, ...]:
+        """Return the keys of the optional purposes of a site's version, in the notice's order.
+
+        None for a version that was never published.
+        """
+        known = self._known.get((site.id, version))
+        if known is None:
+            content = history.content_of(connection, site, version)
+            if content is None:
+                return ()
+            known = tuple(optional_keys(content))
+            self._known[site.id, version] = known
+        return known
 
 
 class NoticeDirectory:

@@ -6,8 +6,10 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from uuid import UUID
+from zoneinfo import available_timezones
 
 from sqlalchemy import Connection, Row, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -29,7 +31,10 @@ from consent_service.tenants.models import SiteRow, TenantRow
 from consent_service.text import name_problems
 
 #: What may be changed of a site.
-EDITABLE = ("name", "allowed_origins", "cookie_domain", "regime_overrides")
+EDITABLE = ("name", "allowed_origins", "cookie_domain", "regime_overrides", "time_zone")
+
+#: Of a site that is made without saying.
+DEFAULT_TIME_ZONE = "Africa/Dar_es_Salaam"
 
 #: More origins than any site has.
 MAX_ORIGINS = 50
@@ -57,6 +62,8 @@ class Site:
     allowed_origins: frozenset[str]
     cookie_domain: str | None
     regime_overrides: Mapping[str, str] = field(repr=False)
+    #: IANA name; reports count its days.
+    time_zone: str
     #: How often it was changed, and 1.
     revision: int
 
@@ -73,6 +80,7 @@ class Site:
             "allowed_origins": sorted(self.allowed_origins),
             "cookie_domain": self.cookie_domain,
             "regime_overrides": dict(self.regime_overrides),
+            "time_zone": self.time_zone,
             "revision": self.revision,
         }
 
@@ -139,6 +147,7 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
     site_key: str | None = None,
     cookie_domain: str | None = None,
     regime_overrides: Mapping[str, str] | None = None,
+    time_zone: str = DEFAULT_TIME_ZONE,
     by: Actor,
 ) -> Site:
     """Make a site of a tenant.
@@ -146,6 +155,7 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
     :param origins: pages' origins as browsers send them, e.g. ``https://app.example.com``
     :param cookie_domain: parent domain that the site's subdomains share, or None for one host
     :param regime_overrides: the site's own regime by region code
+    :param time_zone: IANA name, e.g. ``Africa/Dar_es_Salaam``; in reports, a day is one there
     :raises ValidationFailed: when one of these, or the key, is not right
     """
     setup = {
@@ -153,6 +163,7 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
         "allowed_origins": origins,
         "cookie_domain": cookie_domain,
         "regime_overrides": regime_overrides or {},
+        "time_zone": time_zone,
     }
     columns = _checked(setup, **_key_problems(site_key))
     site = Site(
@@ -163,6 +174,7 @@ def create_site(  # noqa: PLR0913 - each is a column that the operator states
         allowed_origins=frozenset(columns["allowed_origins"]),
         cookie_domain=cookie_domain,
         regime_overrides=columns["regime_overrides"],
+        time_zone=time_zone,
         revision=1,
     )
     row = {
@@ -259,6 +271,20 @@ def site_of(database: Database, tenant_id: UUID, site_key: str) -> Site:
     return _site(row)
 
 
+@cache
+def time_zones() -> list[str]:
+    """Return the names of all time zones (IANA), in the order of the alphabet."""
+    return sorted(available_timezones())
+
+
+def time_zone_of(connection: Connection, site: Site) -> str:
+    """Return the time zone that a site has now, whatever it had when it was found."""
+    found: str = connection.execute(
+        select(SiteRow.time_zone).where(SiteRow.tenant_id == site.tenant_id, SiteRow.id == site.id)
+    ).scalar_one()
+    return found
+
+
 def _checked(setup: Mapping[str, Any], **problems: list[str]) -> dict[str, Any]:
     """Return the columns for what a site is to be set up with.
 
@@ -278,6 +304,8 @@ def _checked(setup: Mapping[str, Any], **problems: list[str]) -> dict[str, Any]:
         columns["regime_overrides"] = dict(columns["regime_overrides"])
         wrong = override_problems(newest_rules(), columns["regime_overrides"])
         found |= {"regime_overrides": wrong} if wrong else {}
+    if "time_zone" in columns and columns["time_zone"] not in time_zones():
+        found["time_zone"] = ["Use a name of the IANA time zones, like Africa/Dar_es_Salaam."]
     if found:
         raise ValidationFailed(fields=found)
     return columns
@@ -321,6 +349,7 @@ def _site(row: Row[tuple[object, ...]]) -> Site:
         allowed_origins=frozenset(row.allowed_origins),
         cookie_domain=row.cookie_domain,
         regime_overrides=row.regime_overrides,
+        time_zone=row.time_zone,
         revision=row.revision,
     )
 
@@ -356,3 +385,7 @@ class SiteDirectory:
     def get(self, site_key: str) -> Site | None:
         """Return the site with this key, or None."""
         return self._sites.get(site_key)
+
+    def all(self) -> list[Site]:
+        """Return the sites of all tenants; none before the first :meth:`refresh`."""
+        return list(self._sites.values())

@@ -1,0 +1,191 @@
+"""Records as those who count them need them, each call within the caller's transaction.
+
+The database notes every record that is made or erased (``migrations/versions/0004_reports.py``). A
+note stays until somebody has counted the record, or has counted it no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+import orjson
+from sqlalchemy import ColumnElement, Connection, and_, delete, exists, func, or_, select
+
+from consent_service.consents.models import RecordChangeRow, RecordRow
+from consent_service.tenants.service import Site
+
+#: Rows that are read, or ids that are named, in one statement.
+_CHUNK = 2000
+
+Item = TypeVar("Item")
+
+_changes = RecordChangeRow.__table__.c
+_records = RecordRow.__table__.c
+
+
+class Change(NamedTuple):
+    """A record that was made, or was erased, and when it was made."""
+
+    record_id: UUID
+    erased: bool
+    made_at: datetime
+
+
+class Previous(NamedTuple):
+    """What counts of the record before a record."""
+
+    notice_version: int
+    choices: Mapping[str, bool]
+
+
+class Counted(NamedTuple):
+    """What counts of a record."""
+
+    id: UUID
+    made_at: datetime
+    #: As it was signed.
+    record: Mapping[str, Any]
+    #: Milliseconds from the banner's showing to the choice; None where unknown.
+    after_ms: int | None
+    #: None for a visitor's first, and where it was erased.
+    before: Previous | None
+
+
+def has_changes(site: Site, *, erased: bool) -> ColumnElement[bool]:
+    """Match when records of a site wait that were erased, or made; a column of the caller's."""
+    return exists().where(_changes_of(site), _changes.erased == erased)
+
+
+def pending(connection: Connection, site: Site, *, erased: bool, limit: int) -> list[Change]:
+    """Return what waits to be counted, of the records that were made first.
+
+    :param erased: those that were erased, else those that were made
+    """
+    query = (
+        select(_changes.record_id, _changes.erased, _changes.made_at)
+        .where(_changes_of(site), _changes.erased == erased)
+        .order_by(_changes.made_at)
+        .limit(limit)
+    )
+    return [Change(*row) for row in connection.execute(query)]
+
+
+def pending_between(
+    connection: Connection, site: Site, since: datetime, until: datetime
+) -> Sequence[Change]:
+    """Return what waits to be counted of records made from ``since`` to before ``until``."""
+    query = select(_changes.record_id, _changes.erased, _changes.made_at).where(
+        _changes_of(site), _changes.made_at >= since, _changes.made_at < until
+    )
+    return [Change(*row) for row in connection.execute(query)]
+
+
+def forget(connection: Connection, site: Site, counted: Iterable[Change]) -> None:
+    """Take away what has been counted."""
+    ids: dict[bool, list[UUID]] = {False: [], True: []}
+    for change in counted:
+        ids[change.erased].append(change.record_id)
+    for erased, of_kind in ids.items():
+        for some in chunks(of_kind):
+            connection.execute(
+                delete(RecordChangeRow).where(
+                    _changes_of(site), _changes.erased == erased, _changes.record_id.in_(some)
+                )
+            )
+
+
+def records(connection: Connection, site: Site, ids: Collection[UUID]) -> list[Counted]:
+    """Return what counts of these records; those that were erased are left out."""
+    found = []
+    for some in chunks(ids):
+        query = select(*_TO_COUNT).where(_of_site(site), _records.id.in_(some))
+        found += _counted(connection, site, connection.execute(query).all())
+    return found
+
+
+def records_between(
+    connection: Connection, site: Site, since: datetime, until: datetime
+) -> Iterator[list[Counted]]:
+    """Give what counts of all records made from ``since`` to before ``until``, some at a time.
+
+    Nothing is held in memory but those, nor open in the database between two of them.
+    """
+    query = (
+        select(*_TO_COUNT)
+        .where(_of_site(site), _records.created_at < until, _records.document.is_not(None))
+        .order_by(_records.created_at, _records.id)
+        .limit(_CHUNK)
+    )
+    after = _records.created_at >= since
+    while rows := connection.execute(query.where(after)).all():
+        yield _counted(connection, site, rows)
+        at, last = rows[-1].created_at, rows[-1].id
+        # The first part is what the index answers.
+        after = and_(_records.created_at >= at, or_(_records.created_at > at, _records.id > last))
+
+
+def first_at_or_after(connection: Connection, site: Site, moment: datetime) -> datetime | None:
+    """Return when the first record was made that was made then or later, None if none was."""
+    query = select(func.min(_records.created_at)).where(
+        _of_site(site), _records.created_at >= moment
+    )
+    found: datetime | None = connection.execute(query).scalar_one()
+    return found
+
+
+_TO_COUNT = (_records.id, _records.created_at, _records.document, _records.after_ms)
+
+
+def _counted(connection: Connection, site: Site, rows: Sequence[Any]) -> list[Counted]:
+    read = [(row, orjson.loads(row[2])) for row in rows if row[2] is not None]
+    here = {record["id"]: record for _, record in read}
+    named = {record["previous_id"]: None for _, record in read if record["previous_id"]}
+    before = _previous(connection, site, named, here)
+    return [
+        Counted(row[0], row[1], record, row[3], before.get(record["previous_id"]))
+        for row, record in read
+    ]
+
+
+def _previous(
+    connection: Connection,
+    site: Site,
+    named: Collection[str],
+    here: Mapping[str, Mapping[str, Any]],
+) -> dict[str | None, Previous]:
+    """Return what counts of records named as the one before; those at hand are not read again."""
+    found: dict[str | None, Previous] = {}
+    absent = []
+    for name in named:
+        record = here.get(name)
+        if record is None:
+            absent.append(UUID(name))
+        else:
+            found[name] = Previous(record["notice_version"], record["choices"])
+    for some in chunks(absent):
+        query = select(_records.document).where(
+            _of_site(site), _records.id.in_(some), _records.document.is_not(None)
+        )
+        for document in connection.execute(query).scalars():
+            record = orjson.loads(document)
+            found[record["id"]] = Previous(record["notice_version"], record["choices"])
+    return found
+
+
+def chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    """Give as many at a time as one statement may name."""
+    rest = iter(items)
+    while some := list(islice(rest, _CHUNK)):
+        yield some
+
+
+def _changes_of(site: Site) -> ColumnElement[bool]:
+    return and_(_changes.tenant_id == site.tenant_id, _changes.site_id == site.id)
+
+
+def _of_site(site: Site) -> ColumnElement[bool]:
+    return and_(_records.tenant_id == site.tenant_id, _records.site_id == site.id)

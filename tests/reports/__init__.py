@@ -1,0 +1,1 @@
+"""Tests of impressions, rollups and rates."""
