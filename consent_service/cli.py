@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +19,13 @@ from granian.log import LogLevels
 from granian.server import Server
 from sqlalchemy import make_url
 
-from consent_service import __version__, config, db, key_file, signing
+from consent_service import __version__, config, db, key_file, logs, signing
 from consent_service.access import audit_log
 from consent_service.access.actor import OPERATOR
 from consent_service.access.audit_log import Filters
 from consent_service.access.reencryption import Reencryption
 from consent_service.audit.service import FORMS, Form, export
+from consent_service.child import beside
 from consent_service.config import Settings
 from consent_service.demo.owner import EMAIL, code, make_owner, password
 from consent_service.demo.seed import seed
@@ -33,8 +34,15 @@ from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.key_file import KEY_KINDS
 from consent_service.notices.service import publish_notice
 from consent_service.regions.service import Regions
+from consent_service.reports.commands import reports
 from consent_service.tenants.link_keys import add_link_key, link_keys, retire_link_key
-from consent_service.tenants.service import create_site, create_tenant, find_site, find_tenant
+from consent_service.tenants.service import (
+    DEFAULT_TIME_ZONE,
+    create_site,
+    create_tenant,
+    find_site,
+    find_tenant,
+)
 from consent_service.users.commands import user
 from consent_service.web import read_json
 
@@ -48,6 +56,9 @@ _THREADS = 16
 #: A worker that has not ended by itself so long after the signal is ended by force. Nothing that it
 #: acknowledged is lost: records are committed before they are answered.
 _STOP_SECONDS = 10
+
+#: In a process of its own, which imports no web framework.
+_WORKER = "consent_service.worker"
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 
@@ -199,7 +210,7 @@ def _check_address(host: str, port: int, advice: str) -> None:
 
 
 def _serve(settings: Settings) -> None:
-    Server(
+    server = Server(
         "consent_service.app:application",
         factory=True,
         address=settings.host,
@@ -210,7 +221,27 @@ def _serve(settings: Settings) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=_STOP_SECONDS,
         log_level=LogLevels.error,
-    ).serve()
+    )
+    logs.configure(settings.log_level)
+    with beside(_WORKER, stop_seconds=_STOP_SECONDS) if settings.worker else nullcontext():
+        server.serve()
+
+
+@main.command()
+def worker() -> None:
+    """Do the background work: count records and impressions for reports.
+
+    It works until it is told to stop (SIGTERM or Ctrl+C), waits for a database that is away, and
+    may be killed at any time: what it had not finished, the next one does. Any number may run
+    against one database, on any node.
+
+    `serve` runs one beside itself. To run it as a service of its own instead, for instance on a
+    node that serves nobody, set CONSENT_WORKER=0 for `serve`.
+    """
+    # The settings are checked here, where a mistake is shown like any other.
+    with suppress(Unavailable), _database(config.load()) as database:
+        database.check_subject()
+    os.execv(sys.executable, [sys.executable, "-m", _WORKER])  # noqa: S606 - ourselves
 
 
 @main.group("db")
@@ -272,17 +303,24 @@ def site() -> None:
 )
 @click.option("--cookie-domain", help="Domain whose subdomains share the choice.")
 @click.option(
+    "--time-zone",
+    default=DEFAULT_TIME_ZONE,
+    show_default=True,
+    help="IANA name of the time zone whose days reports count.",
+)
+@click.option(
     "--regime",
     "regimes",
     multiple=True,
     metavar="REGION=REGIME",
     help="Another regime for a region than the table's, e.g. GB=opt_out; repeat for several.",
 )
-def site_create(
+def site_create(  # noqa: PLR0913 - each is an option
     tenant_slug: str,
     name: str,
     origins: tuple[str, ...],
     cookie_domain: str | None,
+    time_zone: str,
     regimes: tuple[str, ...],
 ) -> None:
     """Make a site of the tenant TENANT_SLUG and print its script tag."""
@@ -293,6 +331,7 @@ def site_create(
             name,
             origins,
             cookie_domain=cookie_domain,
+            time_zone=time_zone,
             regime_overrides={
                 region: regime for region, _, regime in (pair.partition("=") for pair in regimes)
             },
@@ -492,6 +531,7 @@ def re_encrypt() -> None:
     click.echo(f"All is encrypted with data key {newest.id}; the older ones are not needed.")
 
 
+main.add_command(reports)
 main.add_command(user)
 
 

@@ -246,6 +246,13 @@ class Settings:
     host: str = _setting("127.0.0.1", _address, "Address that `consent-service serve` listens on.")
     port: int = _setting(8000, _between(1, 65535), "Port that `consent-service serve` listens on.")
     workers: int = _setting(2, _between(1, 512), "Server processes; about one for each core.")
+    worker: bool = _setting(
+        default=True,
+        parse=_flag,
+        text="`0` keeps `consent-service serve` from running a worker beside itself, which counts "
+        "for reports. For nodes where `consent-service worker` runs on its own, or on another one.",
+        shown="1",
+    )
     log_level: str = _setting("info", _log_level, "`debug`, `info`, `warning` or `error`.")
     demo: bool = _setting(
         default=False,

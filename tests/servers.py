@@ -209,7 +209,13 @@ def service(
     """Run ``consent-service serve`` and give its address; settings are named as in ``config``."""
     port = port or free_port()
     environ = environ_without_settings()
-    given = {"database_url": database_url, "keys_file": str(keys_file), "port": str(port)}
+    given = {
+        "database_url": database_url,
+        "keys_file": str(keys_file),
+        "port": str(port),
+        # Few tests look at what it does, and all would wait for its start.
+        "worker": "0",
+    }
     environ |= {f"CONSENT_{name.upper()}": text for name, text in (given | settings).items()}
     with running(
         [sys.executable, "-m", "consent_service.cli", "serve"],

@@ -247,6 +247,13 @@ def sites_of(database: Database, tenant_id: UUID) -> list[Site]:
     return [_site(row) for row in rows]
 
 
+def all_sites(database: Database) -> list[Site]:
+    """Return the sites of all tenants, oldest first."""
+    with database.reading(Scope.DIRECTORY) as connection:
+        rows = connection.execute(select(SiteRow.__table__).order_by(SiteRow.id)).all()
+    return [_site(row) for row in rows]
+
+
 def find_site(database: Database, site_key: str) -> Site:
     """Return the site with this key, from the database. Raises UnknownSite when there is none."""
     with database.reading(Scope.DIRECTORY) as connection:

@@ -85,6 +85,7 @@ class ServiceProcess:
             "port": str(self.port),
             "limit_writes": "1000000 per minute",
             "log_level": "warning",
+            "worker": "0",
         }
         self._environ |= {
             f"CONSENT_{name.upper()}": text for name, text in (given | settings).items()

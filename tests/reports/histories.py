@@ -22,11 +22,17 @@ from consent_service.consents.models import RecordRow
 from consent_service.db import Contended, Database
 from consent_service.notices.models import NoticeRow
 from consent_service.reports.models import ImpressionsRow, RollupRow
-from consent_service.reports.rollups import Rollups, Superseded
+from consent_service.reports.rollups import Rollups, Superseded, Waiting
 from consent_service.tenants.service import Site, Tenant, create_site, find_site, update_site
 
 #: What each version of a site's notice asks about, besides what is essential.
 ASKED = {1: ("preferences", "analytics"), 2: ("analytics", "marketing")}
+
+#: What erasing takes from a record.
+_EMPTIED = (
+    *("visitor_id", "document", "signature", "key_id", "salt"),
+    *("idempotency_hash", "request_hash", "after_ms"),
+)
 
 #: (day, dimensions, value) → measure → number
 Counts = dict[tuple[date, str, str], dict[str, int]]
@@ -104,16 +110,7 @@ class History:
             connection.execute(
                 update(RecordRow)
                 .where(_records.id.in_(who.records))
-                .values(
-                    {
-                        name: None
-                        for name in (
-                            *("visitor_id", "document", "signature", "key_id", "salt"),
-                            *("idempotency_hash", "request_hash", "after_ms"),
-                        )
-                    }
-                    | {"erased_at": clock.now()}
-                )
+                .values({**dict.fromkeys(_EMPTIED), "erased_at": clock.now()})
             )
 
     def show(self, at: datetime, **members: Any) -> None:  # noqa: ANN401
@@ -143,9 +140,7 @@ class History:
         """Change the site's time zone."""
         now = find_site(self.database, self.site.site_key)
         changes = {"time_zone": time_zone}
-        self.site = update_site(
-            self.database, now, changes, revision=now.revision, by=OPERATOR
-        )
+        self.site = update_site(self.database, now, changes, revision=now.revision, by=OPERATOR)
 
     def count(self, limit: int = 2000) -> None:
         """Do as the worker does: all that waits, unless somebody else is at it."""
@@ -177,7 +172,7 @@ class History:
             self.rebuild()
         self.count()
         waiting = self.rollups.waiting(self.site.tenant_id, [self.site])
-        assert not (waiting.to_fold or waiting.to_recount or waiting.to_rebuild)
+        assert waiting == Waiting([], [], [])
 
     def check(self) -> None:
         """Check that the rollups are what they must be, once nothing waits."""

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from consent_service.access.actor import OPERATOR
 from consent_service.db import Contended, Database
 from consent_service.tenants.service import Tenant, create_tenant
-from tests.databases import PostgresDatabases, Urls
+from tests.databases import PostgresDatabases
 from tests.reports.histories import History, Killed, at_statement, kill
 
 #: West and east of UTC, and where clocks are changed: at night, at midnight, and across it.

@@ -1,0 +1,145 @@
+"""The background loop: what is done every so often, and in no visitor's request.
+
+``consent-service serve`` runs it beside itself, ``consent-service worker`` alone. Any number may
+run against one database: they share the work, and any of them may be killed at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
+
+from consent_service import child, config, logs
+from consent_service.db import Database, Scope
+from consent_service.errors import OperatorError, Unavailable
+from consent_service.reports.jobs import Counting
+from consent_service.tenants.service import Site, SiteDirectory
+
+#: A job that finds nothing to do comes this many times less often, at the most.
+_IDLE = 5
+
+#: Seconds between two attempts to reach a database that is away, at the most.
+_AWAY_SECONDS = 5
+
+#: As a child of the server: visitors come first (see nice(1)).
+_NICENESS = 5
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something to be done every so often."""
+
+    name: str
+    #: Seconds from one time to the next, while there is something to do.
+    every: float
+    #: Does it for these sites; returns whether there was something to do.
+    run: Callable[[Sequence[Site]], bool]
+
+
+def jobs(database: Database) -> tuple[Job, ...]:
+    """Return all that the worker does."""
+    counting = Counting(database)
+    return (
+        Job("count", 1, counting.count),
+        # However few are erased, it is a whole day that is counted.
+        Job("count erased days anew", 20, counting.recount),
+    )
+
+
+class Worker:
+    """Does each job when its time has come, for all sites."""
+
+    def __init__(self, database: Database, jobs: Sequence[Job], stop: threading.Event) -> None:
+        """Work until the event is set."""
+        self._database = database
+        self._sites = SiteDirectory()
+        self._stop = stop
+        self._due = dict.fromkeys(jobs, 0.0)
+        self._pause = {job: job.every for job in jobs}
+        self._failures = 0
+
+    def run(self) -> None:
+        """Work until told to stop.
+
+        :raises OperatorError: when the database is not one to work on
+        """
+        checked = False
+        while not self._stop.is_set():
+            try:
+                if not checked:
+                    self._database.check_migrated()
+                    self._database.check_subject()
+                    checked = True
+                with self._database.reading(Scope.DIRECTORY) as connection:
+                    self._sites.refresh(connection)
+                self._do_what_is_due()
+            except Unavailable:
+                self._be_away()
+            else:
+                self._be_back()
+                self._stop.wait(max(0.0, min(self._due.values()) - time.monotonic()))
+
+    def _do_what_is_due(self) -> None:
+        for job in self._due:
+            if self._stop.is_set() or self._due[job] > time.monotonic():
+                continue
+            busy = False
+            try:
+                busy = job.run(self._sites.all())
+            except Unavailable:
+                raise
+            except Exception:
+                log.exception("job failed", extra={"job": job.name})
+            most = job.every * _IDLE
+            self._pause[job] = job.every if busy else min(most, self._pause[job] * 2)
+            self._due[job] = time.monotonic() + self._pause[job]
+
+    def _be_away(self) -> None:
+        if not self._failures:
+            log.error("database cannot be reached; the worker waits")
+        self._failures += 1
+        self._stop.wait(min(_AWAY_SECONDS, 0.5 * self._failures))
+
+    def _be_back(self) -> None:
+        if self._failures:
+            log.info("database is back")
+        self._failures = 0
+
+
+def main() -> None:
+    """Work, with settings from the environment, until SIGTERM or SIGINT, or as long as the parent.
+
+    Ends with code 2 where only the operator can help.
+    """
+    stop = threading.Event()
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    child.end_with_parent(stop)
+    if child.is_child():
+        os.nice(_NICENESS)
+    try:
+        settings = config.load()
+        logs.configure(settings.log_level)
+        database = Database(settings.database_url)
+        Worker(database, jobs(database), stop).run()
+        database.close()
+    except OperatorError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()
