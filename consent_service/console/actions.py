@@ -39,6 +39,7 @@ ACTIONS = {
     "passkey.removed": N_("Passkey removed"),
     "passkey.refused": N_("Passkey refused"),
     "recovery_codes.renewed": N_("Recovery codes renewed"),
+    "report_settings.updated": N_("Report settings changed"),
     "identity_provider.created": N_("Identity provider set up"),
     "identity_provider.updated": N_("Identity provider changed"),
     "identity_provider.removed": N_("Identity provider removed"),

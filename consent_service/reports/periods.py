@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from consent_service.reports.report import Step
+
+STEPS: tuple[Step, ...] = get_args(Step)
 
 _DAY = timedelta(days=1)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -25,6 +25,9 @@ from consent_service.reports.rates import compared, rates_of
 from consent_service.reports.report import Comparison, Group, Point, Question, Rate, Report, Step
 from consent_service.reports.suppression import DEFAULT, LARGEST, SMALLEST
 from consent_service.tenants.service import Site
+
+#: Days of a report that is asked for without saying.
+USUAL_DAYS = 30
 
 _rollups = RollupRow.__table__.c
 _states = RollupStateRow.__table__.c
@@ -83,6 +86,12 @@ def ask(
     )
 
 
+def period_of(site: Site, since: date | None, until: date | None) -> Period:
+    """Return the period of a question that may leave its ends out: the last 30 days."""
+    until = until or today(site)
+    return Period(since or until - timedelta(days=min(USUAL_DAYS, until.toordinal()) - 1), until)
+
+
 def today(site: Site) -> date:
     """Return the day that it is where the site is."""
     return _today(site.time_zone)
@@ -129,9 +138,9 @@ def set_smallest_group(database: Database, tenant_id: UUID, number: int, *, by: 
             connection,
             tenant_id,
             by,
-            "reports.updated",
-            "reports",
-            "settings",
+            "report_settings.updated",
+            "report_settings",
+            "smallest_group",
             before={"smallest_group": before},
             after={"smallest_group": number},
         )

@@ -51,6 +51,7 @@ AREAS = {
     "identity-provider": ("sign_in", "users"),
     "keys": ("keys",),
     "audit": ("audit",),
+    "reports": ("reports",),
 }
 
 

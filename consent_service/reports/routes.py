@@ -1,0 +1,109 @@
+"""Reports over HTTP."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from flask import Response, request
+from flask.views import MethodView
+from marshmallow import RAISE
+
+from consent_service.access.auth import current_actor, current_program_tenant, needs
+from consent_service.db import Database
+from consent_service.limits import limit
+from consent_service.reports.report import Question, Report
+from consent_service.reports.schemas import RatesOut, RatesQuery, ReportSettings
+from consent_service.reports.service import (
+    ask,
+    period_of,
+    set_smallest_group,
+    shown,
+    smallest_group,
+)
+from consent_service.tenants.auth import current_tenant
+from consent_service.tenants.service import site_of
+from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut
+from consent_service.wiring import use
+
+# Rates.
+
+#: For programs; the tenant is their key's.
+reports = Blueprint(
+    "reports",
+    __name__,
+    url_prefix="/v1/reports",
+    description="What share of those who were asked said yes.",
+    answers={
+        401: "No API key in use came along.",
+        403: "The key lacks the permission.",
+        404: "The key's tenant has no such site.",
+    },
+)
+limit(reports)
+
+
+@reports.route("/rates")
+class Rates(MethodView):
+    """Consent rates of a site."""
+
+    @needs("reports:read")
+    @reports.arguments(RatesQuery, location="query", unknown=RAISE)
+    @reports.response(200, RatesOut, headers={"ETag": {"description": "Of these very bytes."}})
+    @reports.alt_response(304, description="As the ETag in If-None-Match says.")
+    @reports.alt_response(422, schema=ErrorOut, description="The question is not well put.")
+    def get(self, query: dict[str, Any]) -> Response:
+        """Give rates with their intervals, of a period, by group and as a series."""
+        body = orjson.dumps(shown(answered(query)))
+        response = Response(body, mimetype="application/json")
+        response.set_etag(sha256(body).hexdigest()[:32])
+        # Kept by who asked alone, and asked after each time: counting goes on.
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.make_conditional(request)
+        return response
+
+
+def answered(query: dict[str, Any]) -> Report:
+    """Answer what a program asks of one of its tenant's sites."""
+    database = use(Database)
+    site = site_of(database, current_program_tenant(), query["site"])
+    since, until = period_of(site, query["since"], query["until"])
+    question = Question(site.site_key, since, until, query["where"], query["group"], query["step"])
+    return ask(database, site, question, compare_with=query["compare_with"])
+
+
+# How reports are made.
+
+making = Blueprint(
+    "report_settings",
+    __name__,
+    url_prefix="/v1/tenants/<string:tenant>/reports",
+    description="How a tenant's reports are made.",
+    answers=TO_MEMBERS,
+)
+limit(making)
+
+
+@making.route("/settings")
+class Settings(MethodView):
+    """How a tenant's reports are made."""
+
+    @needs("reports:read")
+    @making.response(200, ReportSettings)
+    def get(self, tenant: str) -> dict[str, int]:
+        """Say how many people a group must have to be shown."""
+        del tenant
+        return {"smallest_group": smallest_group(use(Database), current_tenant().id)}
+
+    @needs("reports:write")
+    @making.arguments(ReportSettings)
+    @making.response(200, ReportSettings)
+    @making.alt_response(422, schema=ErrorOut, description="The number is not allowed.")
+    def put(self, sent: dict[str, int], tenant: str) -> dict[str, int]:
+        """Say how many people a group must have to be shown: 5 to 1,000."""
+        del tenant
+        set_smallest_group(
+            use(Database), current_tenant().id, sent["smallest_group"], by=current_actor()
+        )
+        return sent

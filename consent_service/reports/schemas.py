@@ -1,0 +1,190 @@
+"""What calls of reports take and give."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import (
+    Schema,
+    ValidationError,
+    fields,
+    post_load,
+    validate,
+    validates_schema,
+)
+
+from consent_service.access.schemas import Moment
+from consent_service.reports.counting import COMMON, DIMENSIONS
+from consent_service.reports.periods import STEPS, Period
+from consent_service.reports.questions import VALUE
+from consent_service.reports.rates import DEFINITIONS
+from consent_service.reports.suppression import LARGEST, SMALLEST
+
+# Questions and rates.
+
+
+def _value_of(dimension: str) -> fields.String:
+    return fields.String(
+        validate=validate.Regexp(f"^{VALUE}$"),
+        metadata={"description": f"Only people of this {dimension.replace('_', ' ')}."},
+    )
+
+
+class _RatesQuery(Schema):
+    site = fields.String(
+        required=True,
+        validate=validate.Regexp(r"^[A-Za-z0-9_-]{1,64}$"),
+        metadata={"description": "The site's key."},
+    )
+    since = fields.Date(
+        data_key="from",
+        load_default=None,
+        metadata={"description": "First day, in the site's time zone; else 29 days before `to`."},
+    )
+    until = fields.Date(
+        data_key="to",
+        load_default=None,
+        metadata={"description": "Last day; else today."},
+    )
+    group = fields.String(
+        load_default=None,
+        validate=validate.OneOf(DIMENSIONS),
+        metadata={"description": "The dimension whose values are told apart."},
+    )
+    step = fields.String(
+        load_default=None,
+        validate=validate.OneOf(STEPS),
+        metadata={
+            "description": "How long the points of the series are; without it there is none."
+        },
+    )
+    compare_from = fields.Date(
+        load_default=None,
+        metadata={"description": "First day of the period that this one is compared with."},
+    )
+    compare_to = fields.Date(load_default=None, metadata={"description": "Its last day."})
+    compare = fields.String(
+        load_default=None,
+        validate=validate.Regexp(f"^{VALUE},{VALUE}$"),
+        metadata={"description": "Two values of the group; the second is compared with the first."},
+    )
+
+    @validates_schema
+    def _fit_together(self, data: dict[str, Any], **_: Any) -> None:  # noqa: ANN401
+        filters = [name for name in COMMON if name in data]
+        for name in filters[1:]:
+            raise ValidationError(f"It is filtered by {filters[0]} already.", name)
+        if (data["compare_from"] is None) != (data["compare_to"] is None):
+            raise ValidationError("Give both compare_from and compare_to.", "compare_from")
+        if data["compare"] is not None and data["compare_from"] is not None:
+            raise ValidationError("Compare two periods or two groups, not both.", "compare")
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: ANN401
+        where = next(((name, data.pop(name)) for name in COMMON if name in data), None)
+        first, last = data.pop("compare_from"), data.pop("compare_to")
+        pair = data.pop("compare")
+        compared = tuple(pair.split(",")) if pair else Period(first, last) if first else None
+        return {**data, "where": where, "compare_with": compared}
+
+
+#: A question: a period, and one common dimension's value at most.
+RatesQuery = _RatesQuery.from_dict({name: _value_of(name) for name in COMMON}, name="RatesQuery")
+
+
+class RateOut(Schema):
+    """A share, and what it was computed from."""
+
+    name = fields.String(
+        required=True, validate=validate.OneOf([each.name for each in DEFINITIONS])
+    )
+    purpose = fields.String(required=True, allow_none=True)
+    numerator = fields.Integer(required=True)
+    denominator = fields.Integer(required=True)
+    value = fields.Float(required=True, allow_none=True, metadata={"description": "0 to 1."})
+    low = fields.Float(
+        required=True, allow_none=True, metadata={"description": "Where its 95 % interval begins."}
+    )
+    high = fields.Float(required=True, allow_none=True, metadata={"description": "And ends."})
+    reason = fields.String(
+        required=True,
+        allow_none=True,
+        validate=validate.OneOf(["no_data", "more_than_shown"]),
+        metadata={"description": "Why there is no value."},
+    )
+
+
+class GroupOut(Schema):
+    """Numbers of a group, or of all; a hidden one has none."""
+
+    value = fields.String(required=True, allow_none=True, metadata={"description": "Null for all."})
+    hidden = fields.Boolean(
+        required=True,
+        metadata={"description": "Too small to be shown, or it would give a small one away."},
+    )
+    counts = fields.Dict(fields.String(), fields.Integer())
+    rates = fields.List(fields.Nested(RateOut))
+    median_seconds = fields.Float(
+        allow_none=True,
+        metadata={"description": "From shown to choice; half of the visitors took no longer."},
+    )
+
+
+class PointOut(Schema):
+    """Numbers of one step of the period."""
+
+    since = fields.Date(data_key="from", required=True)
+    until = fields.Date(data_key="to", required=True)
+    total = fields.Nested(GroupOut, required=True)
+    groups = fields.List(fields.Nested(GroupOut), required=True)
+
+
+class ComparisonOut(Schema):
+    """Whether a rate differs: of the right one against the left."""
+
+    rate = fields.String(required=True)
+    purpose = fields.String(required=True, allow_none=True)
+    left = fields.String(required=True)
+    right = fields.String(required=True)
+    difference = fields.Float(required=True, allow_none=True)
+    p_value = fields.Float(required=True, allow_none=True)
+    verdict = fields.String(
+        required=True, validate=validate.OneOf(["higher", "lower", "perhaps_chance", "too_few"])
+    )
+
+
+class RatesOut(Schema):
+    """A report."""
+
+    site = fields.String(required=True)
+    since = fields.Date(data_key="from", required=True)
+    until = fields.Date(data_key="to", required=True)
+    where = fields.Dict(fields.String(), fields.String(), required=True)
+    group = fields.String(required=True, allow_none=True)
+    step = fields.String(required=True, allow_none=True)
+    time_zone = fields.String(required=True, metadata={"description": "That the days are of."})
+    counted_at = Moment(
+        required=True,
+        allow_none=True,
+        metadata={"description": "When the newest was counted; null before anything was."},
+    )
+    smallest_group = fields.Integer(required=True)
+    purposes = fields.List(fields.String(), required=True)
+    total = fields.Nested(GroupOut, required=True)
+    groups = fields.List(fields.Nested(GroupOut), required=True)
+    points = fields.List(fields.Nested(PointOut), required=True)
+    comparisons = fields.List(fields.Nested(ComparisonOut), required=True)
+
+
+# How reports are made.
+
+
+class ReportSettings(Schema):
+    """How a tenant's reports are made."""
+
+    smallest_group = fields.Integer(
+        required=True,
+        strict=True,
+        validate=validate.Range(SMALLEST, LARGEST),
+        metadata={"description": "Groups of fewer people are hidden."},
+    )
