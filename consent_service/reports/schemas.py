@@ -16,9 +16,11 @@ from marshmallow import (
 from consent_service.access.schemas import Moment
 from consent_service.reports.counting import COMMON, DIMENSIONS
 from consent_service.reports.periods import STEPS, Period
+from consent_service.reports.quarter import Quarter, read_quarter
 from consent_service.reports.questions import VALUE
 from consent_service.reports.rates import DEFINITIONS
 from consent_service.reports.suppression import LARGEST, SMALLEST
+from consent_service.reports.wording import LANGUAGES
 
 # Questions and rates.
 
@@ -174,6 +176,65 @@ class RatesOut(Schema):
     groups = fields.List(fields.Nested(GroupOut), required=True)
     points = fields.List(fields.Nested(PointOut), required=True)
     comparisons = fields.List(fields.Nested(ComparisonOut), required=True)
+
+
+# The report to the data-protection authority.
+
+
+class _QuarterField(fields.Field[Quarter]):
+    """A quarter, written like 2026-Q3."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> Quarter:  # noqa: ANN401
+        try:
+            return read_quarter(str(value))
+        except ValueError as error:
+            raise ValidationError(str(error)) from error
+
+
+class QuarterQuery(Schema):
+    """Which quarter, and in which language it is written."""
+
+    quarter = _QuarterField(required=True, metadata={"type": "string", "example": "2026-Q3"})
+    lang = fields.String(
+        load_default=LANGUAGES[0],
+        validate=validate.OneOf(LANGUAGES),
+        metadata={"description": "Of the PDF."},
+    )
+
+
+class NoticeInForceOut(Schema):
+    """A version of a notice that was in force at some time of the quarter."""
+
+    version = fields.Integer(required=True)
+    published_at = Moment(required=True)
+    policy_version = fields.String(required=True)
+    material = fields.Boolean(required=True)
+    content_hash = fields.String(required=True)
+
+
+class SiteReportOut(Schema):
+    """What is reported of a site."""
+
+    site_key = fields.String(required=True)
+    name = fields.String(required=True)
+    records_made = fields.Integer(required=True)
+    records_erased = fields.Integer(required=True)
+    rates = fields.Nested(RatesOut, required=True)
+    notices = fields.List(fields.Nested(NoticeInForceOut), required=True)
+
+
+class QuarterlyOut(Schema):
+    """A tenant's report of a quarter."""
+
+    tenant = fields.String(required=True)
+    quarter = fields.String(required=True)
+    since = fields.Date(data_key="from", required=True)
+    until = fields.Date(data_key="to", required=True)
+    made_at = Moment(required=True)
+    complete = fields.Boolean(
+        required=True, metadata={"description": "Whether the quarter was over when it was made."}
+    )
+    sites = fields.List(fields.Nested(SiteReportOut), required=True)
 
 
 # How reports are made.
