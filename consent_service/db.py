@@ -22,6 +22,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -478,8 +479,9 @@ def _migrations() -> Config:
     return Config(folder / "alembic.ini", attributes={})
 
 
+@cache
 def newest_revision() -> str | None:
-    """Return the id of the newest migration that came with this version."""
+    """Return the id of the newest migration that came with this version; read once a process."""
     return ScriptDirectory.from_config(_migrations()).get_current_head()
 
 
