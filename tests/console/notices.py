@@ -53,4 +53,7 @@ def at_desk(
             ),
         )
         yield context
+        # The server would not close a file that a browser goes away from.
+        for page in context.pages:
+            page.wait_for_load_state()
     assert errors == []
