@@ -19,11 +19,13 @@ from consent_service import config, wiring
 from consent_service.access.actor import OPERATOR
 from consent_service.app import Built, build
 from consent_service.db import Database, Scope
-from consent_service.notices.service import publish_notice
+from consent_service.errors import UnknownSite
+from consent_service.notices.service import NoticeDirectory, publish_notice
 from consent_service.signing import CompactSigner, Keyring, ensure_keys
 from consent_service.tenants.link_keys import LinkKey, add_link_key
 from consent_service.tenants.service import (
     Site,
+    SiteDirectory,
     Tenant,
     create_site,
     create_tenant,
@@ -43,6 +45,9 @@ Part = TypeVar("Part")
 
 ORIGIN = "https://app.example.com"
 SITE_KEY = "site_test"
+
+#: Slug and name of the tenant of every service.
+TENANT = ("example", "Example Ltd")
 
 #: The header in which a proxy at 127.0.0.1 states the country, see the fixture ``worldwide``.
 COUNTRY_HEADER = "X-Country"
@@ -299,7 +304,7 @@ def set_origins(database: Database, site_key: str, origins: list[str]) -> None:
 
 
 def make_service(database_url: str, folder: Path, **settings: str) -> Service:
-    """Build a service on a migrated, empty database.
+    """Build a service on a migrated database, which is empty or has the site and notice already.
 
     Nothing follows in the background: a test that wants another process's change to be known
     calls ``built.followers.refresh()``.
@@ -313,8 +318,20 @@ def make_service(database_url: str, folder: Path, **settings: str) -> Service:
     }
     loaded = config.load(environ)
     built = build(loaded)
-    tenant = create_tenant(built.database, "example", "Example Ltd", by=OPERATOR)
-    site = create_site(built.database, tenant, "App", [ORIGIN], site_key=SITE_KEY, by=OPERATOR)
-    notice = publish_notice(built.database, site, make_notice(), by=OPERATOR)
-    built.followers.refresh()
-    return Service(built, tenant, site, notice, loaded)
+    with built.flask.app_context():
+        sites, notices = wiring.use(SiteDirectory), wiring.use(NoticeDirectory)
+    try:
+        sites.find(SITE_KEY)
+    except UnknownSite:
+        furnish(built.database)
+        built.followers.refresh()
+    site = sites.find(SITE_KEY)
+    tenant = Tenant(site.tenant_id, *TENANT)
+    return Service(built, tenant, site, notices.in_force(site), loaded)
+
+
+def furnish(database: Database) -> None:
+    """Make a tenant, a site and a notice in a migrated, empty database."""
+    tenant = create_tenant(database, *TENANT, by=OPERATOR)
+    site = create_site(database, tenant, "App", [ORIGIN], site_key=SITE_KEY, by=OPERATOR)
+    publish_notice(database, site, make_notice(), by=OPERATOR)

@@ -2,26 +2,72 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from argon2 import PasswordHasher
 from playwright.sync_api import Browser, Page
 from redis import Redis
 from sqlalchemy import make_url
+from werkzeug.routing import Rule
 
 from consent_service import db, signing
+from consent_service.access import passwords
 from tests import servers
-from tests.builders import COUNTRY_HEADER, Service, make_service
+from tests.builders import COUNTRY_HEADER, Service, furnish, make_service
 from tests.databases import PostgresDatabases, Urls, database_of
 
 # The same examples each time, however long one takes on a busy machine.
 hypothesis.settings.register_profile("tests", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("tests")
+
+#: Fixtures that build a service on the test's database.
+SERVICES = {"mailing", "service", "worldwide"}
+
+
+def remember_routes() -> None:
+    """Have each route's functions that write addresses compiled once, and not for each service.
+
+    That is half of what building a service takes. They hold nothing of the application.
+    """
+    compile_anew: Callable[[Rule, bool], Any] = Rule._compile_builder  # noqa: SLF001 - to remember
+    known: dict[object, Any] = {}
+
+    def compile_once(rule: Rule, append_unknown: bool) -> Any:  # noqa: ANN401, FBT001
+        key = (rule.rule, repr(rule.defaults), tuple(rule._trace), append_unknown)  # noqa: SLF001
+        if key not in known:
+            known[key] = compile_anew(rule, append_unknown)
+        return known[key]
+
+    setattr(Rule, "_compile_builder", compile_once)  # noqa: B010 - it is not ours to assign to
+
+
+remember_routes()
+
+# What makes a password slow to guess makes each sign-in slow: a tenth of a second and 64 MiB. Of
+# the services in this process; the costs themselves have a test in tests/access/test_sign_in.py.
+passwords._hasher = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)  # noqa: SLF001
+
+# Pytest makes the tests' folders there, whose databases would have a disk write each commit.
+if (quick := servers.quick_folder()) and not os.statvfs(quick).f_flag & os.ST_NOEXEC:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", quick)
+
+
+def pytest_collection_finish() -> None:
+    """Have the collector leave what is here for good alone, and look less often at the rest.
+
+    Each service that is built and dropped would have it look through everything several times.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000)
 
 
 @pytest.fixture(scope="session")
@@ -57,12 +103,44 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def furnished_postgresql_template(
+    postgresql_databases: PostgresDatabases, postgresql_template: str
+) -> Iterator[str]:
+    """The name of a PostgreSQL database with what every service has, to copy."""
+    with postgresql_databases.fresh(postgresql_template) as urls:
+        database = db.Database(urls.served)
+        furnish(database)
+        database.close()
+        yield database_of(urls)
+
+
+@pytest.fixture(scope="session")
+def furnished_sqlite_template(
+    sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A SQLite database with what every service has, to copy."""
+    path = tmp_path_factory.mktemp("sqlite") / "furnished.db"
+    shutil.copy(sqlite_template, path)
+    database = db.Database(f"sqlite:///{path}")
+    furnish(database)
+    # What is still in the log beside it would not be copied.
+    database.close()
+    return path
+
+
+def template(request: pytest.FixtureRequest, kind: str) -> Any:  # noqa: ANN401
+    """Return what a test's database is copied from: furnished where a service is built on it."""
+    furnished = not SERVICES.isdisjoint(request.fixturenames)
+    return request.getfixturevalue(f"{'furnished_' if furnished else ''}{kind}_template")
+
+
 @pytest.fixture
 def postgresql_urls(
-    postgresql_databases: PostgresDatabases, postgresql_template: str
+    request: pytest.FixtureRequest, postgresql_databases: PostgresDatabases
 ) -> Iterator[Urls]:
-    """A migrated PostgreSQL database without rows."""
-    with postgresql_databases.fresh(postgresql_template) as urls:
+    """A migrated PostgreSQL database, without rows but those of a service built on it."""
+    with postgresql_databases.fresh(template(request, "postgresql")) as urls:
         yield urls
 
 
@@ -73,14 +151,14 @@ def postgresql_url(postgresql_urls: Urls) -> str:
 
 
 @pytest.fixture
-def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
-    """A migrated SQLite database without rows."""
-    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'consent.db')}"
+def sqlite_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A migrated SQLite database, without rows but those of a service built on it."""
+    return f"sqlite:///{shutil.copy(template(request, 'sqlite'), tmp_path / 'consent.db')}"
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """A migrated database without rows, of each kind in turn."""
+    """A migrated database, of each kind in turn, without rows but those of a service on it."""
     return str(request.getfixturevalue(f"{request.param}_url"))
 
 
@@ -159,12 +237,12 @@ def untouched(
     folder = tmp_path_factory.mktemp("untouched")
     with ExitStack() as stack:
         if request.param == "sqlite":
-            template = request.getfixturevalue("sqlite_template")
-            address = f"sqlite:///{shutil.copy(template, folder / 'consent.db')}"
+            file = request.getfixturevalue("furnished_sqlite_template")
+            address = f"sqlite:///{shutil.copy(file, folder / 'consent.db')}"
         else:
             databases: PostgresDatabases = request.getfixturevalue("postgresql_databases")
-            template = request.getfixturevalue("postgresql_template")
-            address = stack.enter_context(databases.fresh(template)).served
+            name = request.getfixturevalue("furnished_postgresql_template")
+            address = stack.enter_context(databases.fresh(name)).served
         made = make_service(address, folder)
         yield made
         made.built.database.close()

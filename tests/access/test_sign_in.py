@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -102,6 +104,14 @@ def test_who_signs_in_elsewhere_has_no_password_to_guess(service: Service) -> No
     person.member.set_password_hash(None)
     assert error(person.sign_in(password="")) == (422, "validation_failed")
     assert error(person.sign_in()) == (403, "wrong_credentials")
+
+
+def test_a_hash_costs_what_the_rule_asks_for() -> None:
+    """In a process of its own, as hashes are cheap in that of the tests."""
+    code = "from consent_service.access import passwords; print(passwords.hash_of('a long one'))"
+    made = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    # RFC 9106, section 4, second profile: 64 MiB, three passes, four lanes.
+    assert made.stdout.startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 def test_a_hash_of_lower_cost_is_made_anew(service: Service) -> None:
