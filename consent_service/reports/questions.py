@@ -8,12 +8,14 @@ from datetime import date
 from consent_service.errors import ValidationFailed
 from consent_service.reports.counting import COMMON, DIMENSIONS, OF_CHOICES
 from consent_service.reports.periods import Period, steps_of
-from consent_service.reports.report import Question
+from consent_service.reports.report import Question, Step
 
 #: The longest period, in days: five years.
 MAX_DAYS = 1830
 #: Points of a series: a day each of a year, and a month.
 MAX_POINTS = 400
+#: Groups of all points of a series together: four a day of a year, thirty a week.
+MAX_GROUPS_OF_POINTS = 2000
 
 #: What a value of a dimension can look like.
 VALUE = r"[A-Za-z0-9_.-]{1,35}"
@@ -49,6 +51,22 @@ def check(question: Question, compare_with: Compared | None, today: date) -> Non
             found["compare"] = ["Give two different values of the group, such as TZ,KE."]
     if found:
         raise ValidationFailed(fields=found)
+
+
+def check_size(step: Step, points: int, groups: int) -> None:
+    """Refuse a series with more numbers than anybody reads.
+
+    :param points: how many points it has
+    :param groups: how many groups each of them has
+    :raises ValidationFailed: when it has too many
+    """
+    if points * groups > MAX_GROUPS_OF_POINTS:
+        told = (
+            f"These are {points} points of {groups} groups each, and at most "
+            f"{MAX_GROUPS_OF_POINTS} together are given. Choose a longer step than a {step}, or a "
+            "shorter period."
+        )
+        raise ValidationFailed(fields={"step": [told]})
 
 
 def _period_problems(period: Period, today: date, first: str, last: str) -> dict[str, list[str]]:

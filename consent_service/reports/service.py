@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,7 @@ from consent_service.reports.answer import Answer, Steps, Tables
 from consent_service.reports.counting import cell_name
 from consent_service.reports.models import ReportSettingsRow, RollupRow, RollupStateRow
 from consent_service.reports.periods import Period, steps_of
-from consent_service.reports.questions import Compared, check
+from consent_service.reports.questions import Compared, check, check_size
 from consent_service.reports.rates import compared, rates_of
 from consent_service.reports.report import Comparison, Group, Point, Question, Rate, Report, Step
 from consent_service.reports.suppression import DEFAULT, LARGEST, SMALLEST
@@ -61,6 +61,9 @@ def ask(
             if isinstance(compare_with, Period)
             else None
         )
+    if question.step and question.group:
+        values = {value for step in tables.by[question.group] for value in step}
+        check_size(question.step, len(tables.steps), len(values))
     found = Answer(tables, smallest)
     total, groups = found.total, found.groups
     # What is hidden, or not there, is compared as what there is no data of.
@@ -254,7 +257,7 @@ def _tables(
             _rollups.day.between(period.since, period.until),
         )
         texts: list[dict[str, list[str]]] = [{} for _ in steps]
-        for day, value, counts in connection.execute(query):
+        for day, value, counts in connection.execute(query).all():
             texts[step_of[day]].setdefault(value, []).append(counts)
         return [{value: _added(each) for value, each in of_step.items()} for of_step in texts]
 
@@ -272,8 +275,12 @@ def _tables(
 
 def _added(texts: Sequence[str]) -> dict[str, int]:
     """Add up counts as rollups have them."""
-    added: dict[str, int] = {}
+    alike: dict[tuple[str, ...], list[Iterable[int]]] = {}
     for counts in orjson.loads(f"[{','.join(texts)}]"):
-        for measure, number in counts.items():
-            added[measure] = added.get(measure, 0) + number
+        alike.setdefault(tuple(counts), []).append(counts.values())
+    added: dict[str, int] = {}
+    # Most days have the same measures, and a column of numbers is added up faster than one by one.
+    for measures, numbers in alike.items():
+        for measure, column in zip(measures, zip(*numbers, strict=True), strict=True):
+            added[measure] = added.get(measure, 0) + sum(column)
     return added

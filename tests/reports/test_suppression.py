@@ -1,0 +1,225 @@
+"""Nothing that is hidden can be computed from what is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from itertools import product
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from consent_service.reports.answer import Answer, Steps, Tables
+from consent_service.reports.counting import Cell, Counts, cell_name
+from consent_service.reports.periods import Period, steps_of
+from consent_service.reports.report import Group, Question, Step
+from consent_service.reports.suppression import (
+    PEOPLE,
+    hidden_of_line,
+    hidden_of_lines,
+    hidden_of_pairs,
+    is_small,
+)
+from tests.reports.builders import SINCE, Crowd, tally
+
+SMALLEST = 10
+#: What the adversary's people differ in, and on which days they came.
+VALUES = {
+    "country": ("TZ", "KE", "UG"),
+    "device_class": ("phone", "desktop"),
+    "regime": ("opt_in", "notice"),
+}
+DAYS = (SINCE, SINCE + timedelta(1), SINCE + timedelta(2))
+PERIOD = Period(DAYS[0], DAYS[-1])
+
+#: A kind of people on a day: a value of each dimension.
+Atom = tuple[date, str, str, str]
+ATOMS: tuple[Atom, ...] = tuple(product(DAYS, *VALUES.values()))
+
+#: Larger than any determinant that could be a multiple of it by chance.
+_PRIME = 2**61 - 1
+
+
+@dataclass(frozen=True)
+class Published:
+    """A number that some report shows: of whom it is the sum, and how many there are."""
+
+    atoms: frozenset[int]
+    counts: Counts | None
+
+
+def atoms_of(since: date, until: date, **values: str) -> frozenset[int]:
+    """Return the kinds of people that a cell is of."""
+    return frozenset(
+        number
+        for number, (day, *kind) in enumerate(ATOMS)
+        if since <= day <= until and values.items() <= dict(zip(VALUES, kind, strict=True)).items()
+    )
+
+
+def tables_of(cells: dict[tuple[date, Cell], Counts], question: Question) -> Tables:
+    """Return what is read for a question."""
+    steps = steps_of(Period(question.since, question.until), question.step)
+
+    def table(*names: str) -> Steps:
+        found: Steps = [{} for _ in steps]
+        for (day, (dimensions, value)), counts in cells.items():
+            for step, line in zip(steps, found, strict=True):
+                if dimensions == cell_name(*names) and step.since <= day <= step.until:
+                    known = line.setdefault(value, {})
+                    for measure, number in counts.items():
+                        known[measure] = known.get(measure, 0) + number
+        return found
+
+    names = [*([question.where[0]] if question.where else []), *filter(None, [question.group])]
+    return Tables(
+        question,
+        steps,
+        question.step is not None,
+        table(),
+        {name: table(name) for name in names},
+        table(*names) if len(names) > 1 else [],
+    )
+
+
+def questions() -> Iterator[Question]:
+    """Give every question that can be asked about the period."""
+    steps: tuple[Step | None, ...] = (None, "day")
+    wheres = [None, *((name, value) for name, values in VALUES.items() for value in values)]
+    for where, group, step in product(wheres, (None, *VALUES), steps):
+        if where is None or where[0] != group:
+            yield Question("site_test", *PERIOD, where, group, step)
+
+
+def published(cells: dict[tuple[date, Cell], Counts]) -> Iterator[Published]:
+    """Give what all reports about the period tell: numbers, and that a group is hidden."""
+    for question in questions():
+        answer = Answer(tables_of(cells, question), SMALLEST)
+        where = dict([question.where]) if question.where else {}
+        yield from told(PERIOD, where, question, answer.total, answer.groups)
+        for point in answer.points:
+            period = Period(point.since, point.until)
+            yield from told(period, where, question, point.total, point.groups)
+
+
+def told(
+    period: Period, where: dict[str, str], question: Question, total: Group, groups: list[Group]
+) -> Iterator[Published]:
+    """Give the numbers of a total and its groups; who is not among the groups is nobody."""
+    yield Published(atoms_of(*period, **where), None if total.hidden else total.counts)
+    if question.group is None or total.hidden:
+        return
+    named = {group.value: group for group in groups}
+    for value in VALUES[question.group]:
+        counts: Counts | None = {}
+        if value in named:
+            counts = None if named[value].hidden else named[value].counts
+        yield Published(atoms_of(*period, **where, **{question.group: value}), counts)
+
+
+class Adversary:
+    """Knows all that is shown, that nobody is fewer than none, and linear algebra."""
+
+    def __init__(self, known: Iterable[Published], measure: str) -> None:
+        """Work out what follows."""
+        shown = {
+            each.atoms: each.counts.get(measure, 0) for each in known if each.counts is not None
+        }
+        self.nobody: set[int] = set()
+        self.pivots: dict[int, list[int]] = {}
+        # Where sums differ by nothing, nobody is in between.
+        while True:
+            nobody = set(self.nobody)
+            for atoms, number in shown.items():
+                if number == 0:
+                    nobody |= atoms
+            for (atoms, number), (others, other) in product(shown.items(), repeat=2):
+                if others < atoms and number == other:
+                    nobody |= atoms - others
+            for atoms, number in shown.items():
+                # And where parts that have nobody in common are as many as the whole.
+                parts = sorted((o for o in shown if o < atoms and shown[o]), key=len)
+                seen: set[int] = set()
+                count = 0
+                for part in parts:
+                    if not part & seen:
+                        seen |= part
+                        count += shown[part]
+                if count == number:
+                    nobody |= atoms - seen
+            if nobody == self.nobody:
+                break
+            self.nobody = nobody
+        for atoms in shown:
+            self._learn(self._vector(atoms))
+
+    def knows(self, atoms: frozenset[int]) -> bool:
+        """Say whether the number of these people follows from what is shown."""
+        return not any(self._reduced(self._vector(atoms)))
+
+    def _vector(self, atoms: Iterable[int]) -> list[int]:
+        return [int(number in atoms and number not in self.nobody) for number in range(len(ATOMS))]
+
+    def _reduced(self, vector: list[int]) -> list[int]:
+        for place, row in self.pivots.items():
+            if factor := vector[place]:
+                vector = [(a - factor * b) % _PRIME for a, b in zip(vector, row, strict=True)]
+        return vector
+
+    def _learn(self, vector: list[int]) -> None:
+        vector = self._reduced(vector)
+        place = next((number for number, value in enumerate(vector) if value), None)
+        if place is None:
+            return
+        inverse = pow(vector[place], -1, _PRIME)
+        self.pivots[place] = [value * inverse % _PRIME for value in vector]
+
+
+numbers = st.sampled_from((0, 0, 0, 1, 3, 9, 10, 12, 25, 60, 400))
+crowds = st.tuples(*(st.tuples(numbers, st.integers(0, 3)) for _ in ATOMS))
+
+
+def cells_of_people(drawn: tuple[tuple[int, int], ...]) -> dict[tuple[date, Cell], Counts]:
+    """Count people of each kind, of whom some answered, some of these with yes."""
+    made = []
+    for (day, country, device, regime), (shown, part) in zip(ATOMS, drawn, strict=True):
+        answers = shown * part // 3
+        crowd = Crowd(day, shown, answers, answers // 2)
+        made.append(crowd.of(country=country, device_class=device, regime=regime))
+    return dict(tally(made).cells())
+
+
+def all_cells() -> Iterator[frozenset[int]]:
+    """Give whoever any report is about."""
+    periods = [PERIOD, *(Period(day, day) for day in DAYS)]
+    for period in periods:
+        yield atoms_of(*period)
+        for name, values in VALUES.items():
+            for value in values:
+                yield atoms_of(*period, **{name: value})
+        for (name, values), (other, others) in product(VALUES.items(), repeat=2):
+            if name < other:
+                for value, another in product(values, others):
+                    yield atoms_of(*period, **{name: value, other: another})
+
+
+@settings(max_examples=40)
+@given(drawn=crowds)
+def test_no_small_number_follows_from_all_reports_together(
+    drawn: tuple[tuple[int, int], ...],
+) -> None:
+    cells = cells_of_people(drawn)
+    known = list(published(cells))
+    truth = {
+        "shown": [shown for shown, _ in drawn],
+        "answers": [shown * part // 3 for shown, part in drawn],
+    }
+    for measure, of_atoms in truth.items():
+        adversary = Adversary(known, measure)
+        for atoms in all_cells():
+            number = sum(of_atoms[atom] for atom in atoms)
+            if 0 < number < SMALLEST:
+                said = [[ATOMS[atom] for atom in atoms], measure, number]
+                assert not adversary.knows(atoms), said
