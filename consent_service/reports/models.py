@@ -21,6 +21,7 @@ class ImpressionsRow(Base):
             "ix_impressions_not_folded",
             "tenant_id",
             "site_id",
+            "at",
             # What is counted already is of no interest to the worker.
             sqlite_where=text("NOT folded"),
             postgresql_where=text("NOT folded"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -212,7 +212,8 @@ def has_impressions(site: Site) -> ColumnElement[bool]:
 
 def pending(connection: Connection, site: Site, limit: int) -> list[Impressions]:
     """Return impressions that wait to be counted."""
-    query = select(*_TO_COUNT).where(_of_site(site), _NOT_FOLDED).limit(limit)
+    query = select(*_TO_COUNT).where(_of_site(site), _NOT_FOLDED)
+    query = query.order_by(_impressions.at).limit(limit)
     return [_read(row) for row in connection.execute(query)]
 
 
@@ -241,12 +242,20 @@ def first_at_or_after(connection: Connection, site: Site, moment: datetime) -> d
     return found
 
 
-def mark_folded(connection: Connection, site: Site, ids: Sequence[UUID]) -> None:
-    """Write that the rollups have these impressions."""
-    for some in chunks(ids):
+def mark_folded(
+    connection: Connection, site: Site, counted: Iterable[tuple[datetime, UUID]]
+) -> None:
+    """Write that the rollups have these impressions; each is named by its time and id."""
+    for some in chunks(sorted(counted)):
         connection.execute(
             update(ImpressionsRow)
-            .where(_of_site(site), _impressions.id.in_(some))
+            .where(
+                _of_site(site),
+                # What the index has: no others are looked at than these, or few.
+                _NOT_FOLDED,
+                _impressions.at.between(some[0][0], some[-1][0]),
+                _impressions.id.in_([identity for _, identity in some]),
+            )
             .values(folded=True)
         )
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -29,6 +30,7 @@ from consent_service.reports import rollup_store as store
 from consent_service.reports.counting import (
     Before,
     Tally,
+    bucket_of,
     circumstances_of,
     measures_of_choice,
     measures_of_impressions,
@@ -311,8 +313,10 @@ class _Count:
         self.tally = Tally()
         self.records = 0
         self.impressions = 0
-        #: Of impressions that no rollup has yet.
-        self.not_folded: list[UUID] = []
+        #: What records of a kind count as.
+        self._kinds: dict[tuple[Any, ...], int] = {}
+        #: Time and id of impressions that no rollup has yet.
+        self.not_folded: list[tuple[datetime, UUID]] = []
 
     def add_records(self, records: Iterable[Counted]) -> None:
         """Count records."""
@@ -322,12 +326,30 @@ class _Count:
                 continue
             self.records += 1
             record = each.record
-            before = Before(*each.before) if each.before else None
+            packed = self._packed(each)
+            if packed:
+                values = circumstances_of(record).values()
+                self.tally.add_packed(day, values, record["surface"], record["action"], packed)
+
+    def _packed(self, each: Counted) -> int:
+        """Return what a record counts as. Of choices there are few kinds, and many of each."""
+        record, before = each.record, each.before
+        after = None if each.after_ms is None else bucket_of(each.after_ms)
+        kind = (
+            record["notice_version"],
+            record["action"],
+            *record["choices"].items(),
+            after,
+            before and (before.notice_version, *before.choices.items()),
+        )
+        packed = self._kinds.get(kind)
+        if packed is None:
             optional = self._purposes.of(self._connection, self._site, record["notice_version"])
-            counted = measures_of_choice(record, before, optional, each.after_ms)
-            self.tally.add(
-                day, circumstances_of(record), counted, record["surface"], record["action"]
+            counted = measures_of_choice(
+                record, Before(*before) if before else None, optional, each.after_ms
             )
+            packed = self._kinds[kind] = self.tally.packed(counted)
+        return packed
 
     def add_impressions(self, impressions: Iterable[Impressions]) -> None:
         """Count impressions."""
@@ -337,7 +359,7 @@ class _Count:
                 continue
             self.impressions += each.number
             if not each.folded:
-                self.not_folded.append(each.id)
+                self.not_folded.append((each.at, each.id))
             counted: Counter[str] = measures_of_impressions(
                 each.kind, each.number, gpc=each.circumstances.gpc, bot=each.bot
             )
@@ -389,8 +411,8 @@ def _settled_by(made: Iterable[Change], records: Iterable[Counted]) -> list[Chan
     One that was erased before it was counted needs no counting anew.
     """
     made = list(made)
-    there = {each.id for each in records}
-    erased = [change._replace(erased=True) for change in made if change.record_id not in there]
+    there = {each.record["id"] for each in records}
+    erased = [change._replace(erased=True) for change in made if str(change.record_id) not in there]
     return [*made, *erased]
 
 

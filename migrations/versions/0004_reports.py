@@ -136,7 +136,7 @@ def _add_tables() -> None:
     op.create_index(
         "ix_impressions_not_folded",
         "impressions",
-        ["tenant_id", "site_id"],
+        ["tenant_id", "site_id", "at"],
         sqlite_where=_NOT_FOLDED,
         postgresql_where=_NOT_FOLDED,
     )
