@@ -91,7 +91,7 @@ def test_from_nothing_to_a_recorded_decision(run: Run, empty_urls: Urls, tmp_pat
         run(
             *("site", "create", "momo-pulse", "--name", "App", "--origin", ORIGIN),
             *("--origin", "http://localhost:8000", "--cookie-domain", "example.com"),
-            *("--regime", "GB=opt_out", "--regime", "*=notice"),
+            *("--regime", "GB=opt_out", "--regime", "*=notice", "--time-zone", "Africa/Lagos"),
             env=environ,
         )
     )
@@ -106,6 +106,7 @@ def test_from_nothing_to_a_recorded_decision(run: Run, empty_urls: Urls, tmp_pat
     assert site.allowed_origins == {ORIGIN, "http://localhost:8000"}
     assert site.cookie_domain == "example.com"
     assert site.regime_overrides == {"GB": "opt_out", "*": "notice"}
+    assert site.time_zone == "Africa/Lagos"
     response = built.flask.test_client().post(
         f"/v1/sites/{key}/consents",
         headers={"Origin": ORIGIN},

@@ -20,7 +20,14 @@ from consent_service.regions.service import Regions
 from consent_service.signing import Keyring
 from consent_service.tenants.auth import current_tenant, named_site
 from consent_service.tenants.link_keys import add_link_key, link_keys, retire_link_key
-from consent_service.tenants.service import Site, create_site, sites_of, update_site
+from consent_service.tenants.service import (
+    DEFAULT_TIME_ZONE,
+    Site,
+    create_site,
+    sites_of,
+    time_zones,
+    update_site,
+)
 from consent_service.web import public_url
 from consent_service.wiring import use
 
@@ -61,6 +68,7 @@ def make_site(tenant: str) -> Page:
             setup["allowed_origins"],
             cookie_domain=setup["cookie_domain"],
             regime_overrides=setup["regime_overrides"],
+            time_zone=setup.get("time_zone", DEFAULT_TIME_ZONE),
             by=current_actor(),
         )
     except ValidationFailed as error:
@@ -139,12 +147,14 @@ def _sent_setup() -> dict[str, Any]:
     """Return what the form says; a row without a regime is none."""
     form = request.form
     rows = zip(form.getlist("region"), form.getlist("regime"), strict=False)
-    return {
+    setup = {
         "name": form.get("name", "").strip(),
         "allowed_origins": form.get("allowed_origins", "").split(),
         "cookie_domain": form.get("cookie_domain", "").strip() or None,
         "regime_overrides": {region: regime for region, regime in rows if region and regime},
     }
+    # Without it, it stays as it is.
+    return {**setup, "time_zone": form["time_zone"]} if "time_zone" in form else setup
 
 
 def _form_page(site: Site | None, setup: dict[str, Any], **values: Any) -> str:  # noqa: ANN401
@@ -155,6 +165,8 @@ def _form_page(site: Site | None, setup: dict[str, Any], **values: Any) -> str: 
         setup=setup,
         regions=[("", _("Choose a region")), *((code, name) for name, code in regions)],
         regimes=[("", _("As the table has it")), *((each, regime_name(each)) for each in REGIMES)],
+        time_zones=[(name, name.replace("_", " ")) for name in time_zones()],
+        default_time_zone=DEFAULT_TIME_ZONE,
         rows=[*setup["regime_overrides"].items(), *[("", "")] * _SPARE_ROWS],
         **values,
     )

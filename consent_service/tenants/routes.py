@@ -78,6 +78,7 @@ class Sites(MethodView):
             sent["allowed_origins"],
             cookie_domain=sent["cookie_domain"],
             regime_overrides=sent["regime_overrides"],
+            time_zone=sent["time_zone"],
             by=current_actor(),
         ).shown()
 

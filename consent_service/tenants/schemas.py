@@ -5,11 +5,18 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from consent_service.regions.rules import REGIMES
-from consent_service.tenants.service import LONGEST_ORIGIN, MAX_ORIGINS
+from consent_service.tenants.service import (
+    DEFAULT_TIME_ZONE,
+    LONGEST_ORIGIN,
+    LONGEST_TIME_ZONE,
+    MAX_ORIGINS,
+)
 from consent_service.text import LONGEST_NAME
 
 #: As large as the database's whole numbers get.
 _MOST = 2**31 - 1
+
+_TIME_ZONE = "IANA name of the time zone whose days reports count."
 
 
 def _name(*, required: bool = False) -> fields.String:
@@ -49,6 +56,11 @@ class SiteIn(Schema):
         load_default=dict,
         metadata={"description": "The site's own regime by region code, such as GB or US-CA."},
     )
+    time_zone = fields.String(
+        load_default=DEFAULT_TIME_ZONE,
+        validate=validate.Length(1, LONGEST_TIME_ZONE),
+        metadata={"description": _TIME_ZONE},
+    )
 
 
 class SiteChangesIn(Schema):
@@ -68,6 +80,10 @@ class SiteChangesIn(Schema):
         fields.String(validate=validate.OneOf(REGIMES)),
         metadata={"description": "All of the site's own regimes by region code."},
     )
+    time_zone = fields.String(
+        validate=validate.Length(1, LONGEST_TIME_ZONE),
+        metadata={"description": f"{_TIME_ZONE} Another one has all days counted anew."},
+    )
 
 
 class SiteOut(Schema):
@@ -78,6 +94,7 @@ class SiteOut(Schema):
     allowed_origins = fields.List(fields.String(), required=True)
     cookie_domain = fields.String(required=True, allow_none=True)
     regime_overrides = fields.Dict(fields.String(), fields.String(), required=True)
+    time_zone = fields.String(required=True, metadata={"description": _TIME_ZONE})
     revision = fields.Integer(
         required=True, metadata={"description": "How often it was changed, and 1."}
     )

@@ -36,6 +36,8 @@ EDITABLE = ("name", "allowed_origins", "cookie_domain", "regime_overrides", "tim
 #: Of a site that is made without saying.
 DEFAULT_TIME_ZONE = "Africa/Dar_es_Salaam"
 
+LONGEST_TIME_ZONE = 64
+
 #: More origins than any site has.
 MAX_ORIGINS = 50
 

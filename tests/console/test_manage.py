@@ -51,6 +51,7 @@ def test_a_site_is_added_changed_and_shown_as_it_is(service: Service) -> None:
         name=" Shop <i> ",
         allowed_origins="https://shop.example.com\n\nhttps://m.example.com ",
         cookie_domain="example.com",
+        time_zone="America/New_York",
         region=["GB", "US-CA", "", "TZ"],
         regime=["opt_out", "opt_in", "opt_in", ""],
     )
@@ -61,19 +62,25 @@ def test_a_site_is_added_changed_and_shown_as_it_is(service: Service) -> None:
     site = sites_of(service.built.database, service.tenant.id)[-1]
     assert site.allowed_origins == {"https://shop.example.com", "https://m.example.com"}
     assert site.regime_overrides == {"GB": "opt_out", "US-CA": "opt_in"}
+    assert site.time_zone == "America/New_York"
+    assert "Time zone America/New York" in page
     listed = text(member.get(f"{HERE}/sites"))
     assert "Shop &lt;i&gt;" in listed
     address = f"{HERE}/sites/{site.site_key}/edit"
     form = fields(member.get(address))
+    chosen = '<option value="America/New_York" selected>'
+    assert chosen in member.get(address).get_data(as_text=True)
     changed = member.submit(address, revision=form["revision"], name="Shop", allowed_origins=ORIGIN)
     assert "The site was saved." in then(member, changed)
     again = find_site(service.built.database, site.site_key)
     assert (again.name, again.cookie_domain, again.regime_overrides) == ("Shop", None, {})
+    assert again.time_zone == "America/New_York"
 
 
 def test_a_form_that_was_wrong_keeps_what_was_written(service: Service) -> None:
     member = sign_in(service, "developer")
     wrong = {"name": "x" * 201, "allowed_origins": "app.example.com", "cookie_domain": "Com"}
+    wrong |= {"time_zone": "Dar es Salaam"}
     for address in (f"{HERE}/sites/new", f"{SITE}/edit"):
         answer = member.submit(address, revision="1", region="GB", regime="opt_out", **wrong)
         assert answer.status_code == 422
@@ -81,7 +88,7 @@ def test_a_form_that_was_wrong_keeps_what_was_written(service: Service) -> None:
         assert "app.example.com</textarea>" in body
         assert 'value="Com"' in body
         assert '<option value="opt_out" selected>' in body
-        for told in ("Give a name of at most 200", "is not an origin", "Write it like example"):
+        for told in ("Give a name of at most 200", "is not an origin", "Write it like example", "Use a name of the IANA"):
             assert told in body
     assert len(sites_of(service.built.database, service.tenant.id)) == 1
 

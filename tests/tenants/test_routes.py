@@ -20,6 +20,7 @@ UNCHANGED: dict[str, Any] = {
     "allowed_origins": [ORIGIN],
     "cookie_domain": None,
     "regime_overrides": {},
+    "time_zone": "Africa/Dar_es_Salaam",
     "revision": 1,
 }
 
@@ -58,6 +59,7 @@ def test_a_site_is_made_and_its_maker_is_named(service: Service) -> None:
         "allowed_origins": ["https://shop.example.com"],
         "cookie_domain": "example.com",
         "regime_overrides": {"GB": "opt_out"},
+        "time_zone": "Europe/London",
     }
     answer = member.post(f"{HERE}/sites", json=sent)
     assert answer.status_code == 201
@@ -72,15 +74,20 @@ def test_a_site_is_made_and_its_maker_is_named(service: Service) -> None:
 
 def test_a_change_is_served_to_visitors_and_logged_with_what_was_before(service: Service) -> None:
     member = sign_in(service, "developer")
-    changes = {"allowed_origins": ["https://new.example.com"], "name": "App"}
+    changes = {
+        "allowed_origins": ["https://new.example.com"],
+        "name": "App",
+        "time_zone": "Africa/Nairobi",
+    }
     answer = member.patch(SITE, json={"revision": 1, **changes})
     assert answer.get_json() == {**UNCHANGED, **changes, "revision": 2}
     service.built.followers.refresh()
     assert service.choose().status_code == 403
     assert service.choose(headers={"Origin": "https://new.example.com"}).status_code == 201
     (event,) = events(service, "site.updated")
-    assert event["before"] == {"allowed_origins": [ORIGIN]}
-    assert event["after"] == {"allowed_origins": ["https://new.example.com"]}
+    before = {"allowed_origins": [ORIGIN], "time_zone": "Africa/Dar_es_Salaam"}
+    assert event["before"] == before
+    assert event["after"] == {name: changes[name] for name in before}
 
 
 def test_a_change_to_an_older_revision_gets_both_versions(service: Service) -> None:
@@ -107,6 +114,9 @@ def test_a_change_to_an_older_revision_gets_both_versions(service: Service) -> N
         ({"cookie_domain": "com"}, "cookie_domain"),
         ({"regime_overrides": {"ZZ": "opt_in"}}, "regime_overrides"),
         ({"regime_overrides": {"GB": "maybe"}}, "regime_overrides"),
+        ({"time_zone": "Dar es Salaam"}, "time_zone"),
+        ({"time_zone": "+03:00"}, "time_zone"),
+        ({"time_zone": ""}, "time_zone"),
         ({"site_key": "site_mine"}, "site_key"),
     ],
 )
