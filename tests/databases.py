@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Self
+from typing import LiteralString, Self
 
 import psycopg
 from psycopg import sql
@@ -36,11 +36,13 @@ class Urls:
 class PostgresDatabases:
     """Makes and drops databases on one server, which may be away in between."""
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, how: LiteralString = "") -> None:
         """Make a user who owns nothing.
 
         :param url: of a user who may make databases and users, and will own the tables
+        :param how: how a database is copied, in SQL
         """
+        self._how = how
         self._url = url.set(drivername="postgresql+psycopg")
         self._served_by = f"consent_test_{secrets.token_hex(6)}"
         password = sql.Literal(url.password) if url.password else sql.SQL("NULL")
@@ -54,13 +56,13 @@ class PostgresDatabases:
         """Make them as a user of the server who is no superuser: those are above policies."""
         with psycopg.connect(server.dsn) as admin:
             admin.execute("CREATE ROLE consent LOGIN CREATEDB CREATEROLE")
-        return cls(server.url(user="consent"))
+        # Where nothing is synced, files are copied for less than their pages are logged.
+        return cls(server.url(user="consent"), "STRATEGY FILE_COPY")
 
     def make(self, template: str = "template0") -> Urls:
         """Make a database, a copy of the template."""
         name = f"consent_test_{secrets.token_hex(6)}"
-        # Files are copied for less than what is in them is written to the log.
-        statement = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
+        statement = f"CREATE DATABASE {{}} TEMPLATE {{}} {self._how}"
         self._run(statement, sql.Identifier(name), sql.Identifier(template))
         owner = self._url.set(database=name)
         return Urls(*map(_written, (owner.set(username=self._served_by), owner)))
@@ -82,7 +84,7 @@ class PostgresDatabases:
         """Forget the user."""
         self._run("DROP ROLE {}", sql.Identifier(self._served_by))
 
-    def _run(self, statement: str, *parts: sql.Composable) -> None:
+    def _run(self, statement: LiteralString, *parts: sql.Composable) -> None:
         dsn = _written(self._url.set(drivername="postgresql"))
         with psycopg.connect(dsn, autocommit=True) as connection:
             connection.execute(sql.SQL(statement).format(*parts))
