@@ -6,9 +6,9 @@ from collections.abc import Callable
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, ViewportSize, expect
 
+from tests.axe import Axe
 from tests.browser.stage import Stage
 from tests.browser.visitor import COOKIE, Visitor
 

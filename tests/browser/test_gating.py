@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
+from tests.axe import Axe
 from tests.browser.conftest import Shop
 from tests.browser.notice import MARKUP
 from tests.browser.visitor import COOKIE, Visitor

@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
@@ -20,6 +19,7 @@ from consent_service.access.keys import create_key, revoke_key, rotate_key
 from consent_service.signing import Keyring
 from consent_service.tenants.link_keys import add_link_key, retire_link_key
 from consent_service.tenants.service import create_site, create_tenant, update_site
+from tests.axe import Axe
 from tests.builders import ORIGIN, SITE_KEY, make_service
 from tests.console.test_parts import LOOKS, OVERFLOW, PHONE, TOO_SMALL, _open_everything
 from tests.members import Member, sign_in

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, FrameLocator, Page, ViewportSize, expect
 
 from consent_service.access.actor import OPERATOR
 from consent_service.notices import drafts
 from consent_service.tenants.service import create_site
+from tests.axe import Axe
 from tests.builders import ORIGIN, SITE_KEY, Service, make_notice, make_service
 from tests.console.notices import NOTICE, PAGES, at_desk, served
 from tests.members import Member, sign_in
@@ -375,6 +375,6 @@ def test_every_page_can_be_read_and_used_by_anybody(  # noqa: PLR0913 - fixtures
             )
             assert page.evaluate(OVERFLOW) == 0, path
             # The widget has tests of its own.
-            found = Axe().run(page, options={"iframes": False})
+            found = Axe().run(page, iframes=False)
             wrong = [violation["id"] for violation in found.response["violations"]]
             assert wrong == [], json.dumps(found.response["violations"], indent=1)[:3000]

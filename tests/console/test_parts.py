@@ -6,8 +6,9 @@ import re
 from typing import Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Dialog, Page, ViewportSize, expect
+
+from tests.axe import Axe
 
 PHONE: ViewportSize = {"width": 360, "height": 740}
 SMALL_PHONE: ViewportSize = {"width": 320, "height": 568}

@@ -10,7 +10,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from werkzeug.serving import make_server
 
@@ -20,6 +19,7 @@ from consent_service.access.auth import PLAIN_COOKIE
 from consent_service.access.providers import Providers, Wanted
 from consent_service.db import Database
 from consent_service.signing import Keyring
+from tests.axe import Axe
 from tests.builders import Service
 from tests.console.test_parts import LOOKS, OVERFLOW, PHONE, SMALL_PHONE, TOO_SMALL
 from tests.members import Member, add_member, sign_in
