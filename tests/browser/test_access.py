@@ -128,6 +128,15 @@ LOOKS: list[tuple[Literal["light", "dark"], ViewportSize]] = [
 ]
 
 
+def test_axe_finds_what_is_wrong_now(page: Page) -> None:
+    """Or it would find nothing anywhere."""
+    axe = Axe()
+    page.set_content('<html lang="en"><title>Shop</title><main><h1>Shop</h1><img></main>')
+    assert [wrong["id"] for wrong in axe.run(page).response["violations"]] == ["image-alt"]
+    page.evaluate("document.querySelector('img').alt = 'The shop'")
+    assert axe.run(page).violations_count == 0
+
+
 @pytest.mark.parametrize("reach", STATES.values(), ids=STATES)
 def test_axe_finds_nothing_in_any_state(
     browser: Browser, demo_url: str, reach: Callable[[Stage, str], None]

@@ -96,6 +96,22 @@ def test_a_notice_is_written_in_two_languages_seen_and_published(
         assert (shown["texts"]["title"], shown["material_version"]) == (title, 1)
 
 
+def test_no_frame_is_in_reach_but_the_one_that_is_drawn(page: Page) -> None:
+    drawn, waiting = page.locator("iframe:not(.drawn-next, [inert])"), page.locator("iframe[inert]")
+    # As it is until the script has come.
+    page.route("**/editor.js", lambda route: route.fulfill(content_type="text/javascript"))
+    page.goto(NOTICE)
+    expect(drawn).to_have_count(0)
+    expect(waiting).to_have_count(2)
+    page.unroute_all()
+    page.reload()
+    expect(frame(page).locator("#csvc-root h2")).to_be_visible()
+    page.get_by_label("Looks").select_option("dark")
+    expect(frame(page).locator("html")).to_have_attribute("data-scheme", "dark")
+    expect(drawn).to_have_count(1)
+    expect(waiting).to_have_count(1)
+
+
 def test_the_preview_touches_nothing_and_calls_nobody(page: Page) -> None:
     asked: list[str] = []
     page.goto(NOTICE)
