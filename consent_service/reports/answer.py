@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from consent_service.reports.counting import DIMENSIONS, OF_CHOICES, Counts
 from consent_service.reports.periods import Period
@@ -20,6 +20,8 @@ from consent_service.reports.suppression import (
 
 #: Counts by value (of two dimensions: with a comma between), of each step of a period.
 Steps = list[dict[str, dict[str, int]]]
+
+_Cell = TypeVar("_Cell")
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Answer:
             return
         self._hidden_steps = hidden_of_line(dict(enumerate(self._steps)), smallest)
         self._hidden_in_steps = {
-            name: hidden_of_lines(self._visible(line), smallest, self._hidden[name])
+            name: hidden_of_lines(self._told_apart(line), smallest, self._hidden[name])
             for name, line in tables.by.items()
         }
         # A table of three dimensions is shown only where nothing in it needs hiding.
@@ -90,14 +92,18 @@ class Answer:
             or any(self._hidden_in_steps.values())
             or any(
                 is_small(counts, smallest)
-                for step in self._visible(tables.pairs)
+                for step in self._told_apart(tables.pairs)
                 for counts in step.values()
             )
         )
 
-    def _visible(self, line: Steps) -> Steps:
-        """Return those of the steps that are not hidden as a whole."""
-        return [step for number, step in enumerate(line) if number not in self._hidden_steps]
+    def _told_apart(self, line: Steps) -> Steps:
+        """Return the steps that are shown, and those that are hidden as one.
+
+        That one's numbers are the whole period's less the others.
+        """
+        shown, hidden = _split(dict(enumerate(line)), self._hidden_steps)
+        return [*shown, _whole(hidden)] if hidden else shown
 
     def _shown_purposes(self) -> list[str]:
         if self._nothing:
@@ -122,7 +128,7 @@ class Answer:
         for name, by in self._by.items():
             yield _split(by, self._hidden[name])
             if tables.stepped:
-                for step in self._visible(tables.by[name]):
+                for step in self._told_apart(tables.by[name]):
                     yield _split(step, self._hidden_in_steps[name])
         for position, name in enumerate(self._names):
             for value in self._by[name].keys() - self._hidden[name] if self._pairs else ():
@@ -131,7 +137,7 @@ class Answer:
                 }
                 yield _split(across, self._hidden_pairs)
         if self._pairs_in_steps:
-            for step in self._visible(tables.pairs):
+            for step in self._told_apart(tables.pairs):
                 yield list(step.values()), []
 
     def _total(self) -> Group:
@@ -232,10 +238,10 @@ def _pair(value: str) -> tuple[str, str]:
     return first, second
 
 
-def _split(line: Mapping[Any, Counts], hidden: frozenset[Any]) -> tuple[list[Counts], list[Counts]]:
+def _split(line: Mapping[Any, _Cell], hidden: frozenset[Any]) -> tuple[list[_Cell], list[_Cell]]:
     """Return the shown cells of a line, and the hidden ones."""
-    shown = [counts for name, counts in line.items() if name not in hidden]
-    return shown, [counts for name, counts in line.items() if name in hidden]
+    shown = [cell for name, cell in line.items() if name not in hidden]
+    return shown, [cell for name, cell in line.items() if name in hidden]
 
 
 def _place(group: Group) -> tuple[bool, int, str]:

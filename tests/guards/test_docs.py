@@ -17,6 +17,7 @@ from click.testing import CliRunner
 from consent_service.access.permissions import PERMISSIONS, ROLES
 from consent_service.cli import main
 from consent_service.config import Settings, variable
+from consent_service.reports.rates import DEFINITIONS
 from tests.notices.test_texts import FILES, LABELS
 
 ROOT = Path(__file__).parent.parent.parent
@@ -110,11 +111,25 @@ def users_page() -> str:
     return re.sub(rf"(?<={WRITTEN}\n\n)(?:\|.*\n)*", head + "".join(rows), page)
 
 
+def reports_page() -> str:
+    """Return docs/reports.md with the table of rates as the code has it."""
+    page = (DOCS / "reports.md").read_text("utf-8")
+    rows = "".join(
+        f"| `{rate.name}`{' of each purpose' if rate.per_purpose else ''} | {rate.share_of} |"
+        f" {rate.text} | `{' / '.join(rate.measures('KEY' if rate.per_purpose else None))}` |\n"
+        for rate in DEFINITIONS
+    )
+    return re.sub(
+        rf"(?<={WRITTEN}\n\n)(\| rate \|.*\n.*\n)(?:\|.*\n)*", lambda head: head[1] + rows, page
+    )
+
+
 PAGES = {
     "settings.md": settings_page,
     "cli.md": commands_page,
     "languages.md": languages_page,
     "users.md": users_page,
+    "reports.md": reports_page,
 }
 
 
