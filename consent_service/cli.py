@@ -22,7 +22,7 @@ from sqlalchemy import make_url
 from consent_service import __version__, config, db, key_file, logs, signing
 from consent_service.access import audit_log
 from consent_service.access.actor import OPERATOR
-from consent_service.access.audit_log import Filters
+from consent_service.access.audit_log import Event, Filters
 from consent_service.access.reencryption import Reencryption
 from consent_service.audit.service import FORMS, Form, export
 from consent_service.child import beside
@@ -47,7 +47,7 @@ from consent_service.users.commands import user
 from consent_service.web import read_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 #: Python threads a process answers with. They share one core; there are many so that the gate
 #: still answers while others wait for a slow database.
@@ -470,11 +470,14 @@ def audit_export(
     with _database(settings) as database:
         tenant_id = find_tenant(database, tenant_slug).id
         total = audit_log.count(database, tenant_id, filters)
-        lines = export(database, keys, tenant_id, filters, form)
         with click.progressbar(length=total, label="Events", file=sys.stderr) as bar:
-            for line in lines:
-                output.write(line)
-                bar.update(1)
+
+            def watch(events: Iterable[Event]) -> Iterator[Event]:
+                for event in events:
+                    bar.update(1)
+                    yield event
+
+            output.writelines(export(database, keys, tenant_id, filters, form, watch))
 
 
 def _in_utc(day: datetime | None) -> datetime | None:

@@ -8,7 +8,7 @@ and never what the service looks like inside.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -169,6 +169,35 @@ class LastOwner(ServiceError):
     code = "last_owner"
     status = HTTPStatus.CONFLICT
     message = "This is the tenant's only owner. Make somebody else an owner first."
+
+
+class UnknownForm(NotFound):
+    """There is no such file in this form."""
+
+    code = "unknown_form"
+
+    def __init__(self, forms: Iterable[str]) -> None:
+        """Name the forms that there are."""
+        named = ", ".join(forms)
+        super().__init__(f"Choose one of these forms: {named}.", fields={"form": [named]})
+
+
+class UnknownSchedule(NotFound):
+    """The tenant has no such schedule."""
+
+    code = "unknown_schedule"
+    message = "The tenant has no such schedule."
+
+
+class LinkRefused(ServiceError):
+    """The link of a report opens nothing, for whichever reason."""
+
+    code = "link_refused"
+    status = HTTPStatus.GONE
+    message = (
+        "This link cannot be used: it is not whole, has expired, or what it belongs to was "
+        "deleted. The next mail brings a new one."
+    )
 
 
 class UnknownKey(NotFound):
@@ -425,6 +454,22 @@ class Unavailable(ServiceError):
 
     #: Seconds; a lock or a fail-over is mostly over by then.
     retry_after = 2
+
+    def __init__(self) -> None:
+        """Say when to come back."""
+        super().__init__()
+        self.headers["Retry-After"] = str(self.retry_after)
+
+
+class Busy(ServiceError):
+    """The service makes as many files as it can at once."""
+
+    code = "busy"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = "Too many files are being made just now. Try again after the seconds in Retry-After."
+
+    #: Seconds; most files are made by then.
+    retry_after = 10
 
     def __init__(self) -> None:
         """Say when to come back."""

@@ -181,17 +181,16 @@ def test_the_audit_log_is_written_to_a_file_and_to_standard_output(
     file = tmp_path / "log.csv"
     done(run("audit", "export", "momo", "--format", "csv", "--output", str(file)))
     rows = file.read_bytes().decode().split("\r\n")
-    assert [row.split(",")[5] for row in rows[1:4]] == [
+    assert [row.split(",")[5].strip('"') for row in rows[1:4]] == [
         "notice.published",
         "site.created",
         "tenant.created",
     ]
-    assert rows[4].startswith("end,3,")
+    assert rows[4].startswith("#end,3,")
     lines = done(run("audit", "export", "momo")).splitlines()
-    assert '{"end":true,"events":3}' in lines
-    assert done(run("audit", "export", "momo", "--until", "2026-01-01")).splitlines()[-1] == (
-        '{"end":true,"events":0}'
-    )
+    assert any(line.startswith('{"end":true,"rows":3,') for line in lines)
+    (none,) = done(run("audit", "export", "momo", "--until", "2026-01-01")).splitlines()
+    assert none.startswith('{"end":true,"rows":0,')
     assert "no such tenant" in refused(run("audit", "export", "nobody"))
 
 

@@ -12,6 +12,8 @@ from consent_service.access.auth import needs
 from consent_service.audit.schemas import FiltersIn, PageOut, PageQuery
 from consent_service.audit.service import Form, export
 from consent_service.db import Database
+from consent_service.downloads import download
+from consent_service.formats import FORMATS
 from consent_service.limits import limit
 from consent_service.signing import Keyring
 from consent_service.tenants.auth import current_tenant
@@ -26,11 +28,6 @@ audit = Blueprint(
     answers=TO_MEMBERS,
 )
 limit(audit)
-
-_TYPES: dict[Form, str] = {
-    "ndjson": "application/x-ndjson",
-    "csv": "text/csv; charset=utf-8; header=present",
-}
 
 
 @audit.route("/audit")
@@ -63,7 +60,7 @@ class LogAsLines(MethodView):
     @audit.arguments(FiltersIn, location="query")
     @audit.response(200, content_type="application/x-ndjson")
     def get(self, query: dict[str, Any], tenant: str) -> Response:
-        """Give all of the log, one JSON object a line; the last says `{"end":true,"events":N}`."""
+        """Give all of the log, one JSON object a line; the last says how many there are."""
         del tenant
         return exported("ndjson", query["filters"])
 
@@ -76,16 +73,13 @@ class LogAsTable(MethodView):
     @audit.arguments(FiltersIn, location="query")
     @audit.response(200, content_type="text/csv")
     def get(self, query: dict[str, Any], tenant: str) -> Response:
-        """Give all of the log as a table (RFC 4180); the last row says `end` and how many."""
+        """Give all of the log as a table (RFC 4180); the last row says how many rows there are."""
         del tenant
         return exported("csv", query["filters"])
 
 
 def exported(form: Form, filters: Filters) -> Response:
-    """Answer with the current tenant's audit log as a file, while it is being read."""
+    """Answer with the current tenant's audit log as a file."""
     tenant = current_tenant()
-    lines = export(use(Database), use(Keyring), tenant.id, filters, form)
-    response = Response(lines, content_type=_TYPES[form])
-    named = f"attachment; filename=audit-{tenant.slug}.{form}"
-    response.headers["Content-Disposition"] = named
-    return response
+    chunks = export(use(Database), use(Keyring), tenant.id, filters, form)
+    return download(chunks, f"audit-{tenant.slug}.{form}", FORMATS[form].mimetype)

@@ -6,12 +6,13 @@ import csv
 import io
 import json
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from sqlalchemy import insert
 
-from consent_service import clock
+from consent_service import clock, formats
 from consent_service.access import audit_log
 from consent_service.access.actor import OPERATOR
 from consent_service.access.audit_log import Filters, read_page
@@ -191,7 +192,12 @@ def test_lines_are_events_and_the_last_says_how_many(service: Service, auditor: 
     assert answer.mimetype == "application/x-ndjson"
     assert "audit-example.ndjson" in answer.headers["Content-Disposition"]
     lines = [json.loads(line) for line in answer.get_data(as_text=True).splitlines()]
-    assert lines[-1] == {"end": True, "events": len(lines) - 1}
+    before_the_last = answer.get_data().rpartition(b"\n{")[0] + b"\n"
+    assert lines[-1] == {
+        "end": True,
+        "rows": len(lines) - 1,
+        "sha256": sha256(before_the_last).hexdigest(),
+    }
     assert lines[:-1] == auditor.get(LOG).get_json()["events"]
 
 
@@ -205,7 +211,7 @@ def test_a_table_reads_back_as_it_was_written_and_ends_with_its_length(
     assert text.endswith("\r\n")
     head, *rows = csv.reader(io.StringIO(text, newline=""))
     assert {len(row) for row in rows} == {len(head)}
-    assert rows[-1][:2] == ["end", str(len(rows) - 1)]
+    assert rows[-1][:2] == ["#end", str(len(rows) - 1)]
     first = dict(zip(head, rows[0], strict=True))
     assert json.loads(first["before"]) == {"name": 'say "hi", then\nleave'}
     assert json.loads(first["after"]) == {"name": "kofiki — é"}
@@ -229,6 +235,7 @@ def test_a_file_that_was_cut_off_lacks_its_last_line(
 ) -> None:
     """The database goes away while the file is on its way."""
     monkeypatch.setattr(audit_log, "EXPORT_STEP", 2)
+    monkeypatch.setattr(formats, "STEP", 2)
     add(service, 5)
     got: list[bytes] = []
     lines = export(
@@ -263,6 +270,7 @@ def test_an_export_holds_a_few_events_at_a_time(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add(service, 1000)
+    monkeypatch.setattr(formats, "STEP", 1)
     asked: list[int] = []
 
     def spied(*args: Any, **options: Any) -> audit_log.Page:  # noqa: ANN401
@@ -277,5 +285,5 @@ def test_an_export_holds_a_few_events_at_a_time(
     for _ in range(3):
         next(lines)
     assert asked == [500]
-    assert sum(1 for _ in lines) == 1000 + 2 - 3
+    assert sum(1 for _ in lines) == 1000 + 1 - 3
     assert asked == [500, 500]
