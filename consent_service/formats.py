@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from itertools import chain, islice
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import orjson
 import xlsxwriter
@@ -28,6 +28,7 @@ from consent_service.text import formula_safe
 Kind = Literal["text", "integer", "number", "flag", "day", "time", "json"]
 Form = Literal["csv", "ndjson", "parquet", "xlsx"]
 Row = Mapping[str, Any]
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def table(columns: Sequence[Column], rows: Iterable[Row], *, bom: bool = False) 
     head = _csv_lines([[column.name for column in columns]])
     chunk = ("\ufeff" if bom else "").encode() + head
     for batch in _batches(rows, STEP):
-        chunk += _csv_lines([_cell(column, row) for column in columns] for row in batch)
+        chunk += _csv_lines(_values(columns, batch, _AS_CELL))
         number += len(batch)
         digest.update(chunk)
         yield chunk
@@ -89,10 +90,11 @@ def table(columns: Sequence[Column], rows: Iterable[Row], *, bom: bool = False) 
 def ndjson(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:
     """Give an object a line, the last one being ``{"end":true,"rows":3,"sha256":"…"}``."""
     digest, number = hashlib.sha256(), 0
+    names = [column.name for column in columns]
     for batch in _batches(rows, STEP):
         chunk = b"".join(
-            orjson.dumps({column.name: _json_value(column, row) for column in columns}) + b"\n"
-            for row in batch
+            orjson.dumps(dict(zip(names, values, strict=True)), option=orjson.OPT_APPEND_NEWLINE)
+            for values in _values(columns, batch, _AS_JSON)
         )
         number += len(batch)
         digest.update(chunk)
@@ -119,12 +121,21 @@ def parquet(columns: Sequence[Column], rows: Iterable[Row]) -> Iterator[bytes]:
     sink = _Sink()
     writer = ParquetWriter(pa.PythonFile(sink, mode="w"), schema, compression="zstd")
     try:
-        for batch in _batches(rows, ROW_GROUP):
-            arrays = [
-                pa.array([_plain(column, row) for row in batch], kinds[column.kind])
-                for column in columns
-            ]
-            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+        # As arrays rows take a tenth of the room, and a group may have many.
+        arrays = (
+            pa.record_batch(
+                [
+                    pa.array(values, field.type)
+                    for values, field in zip(
+                        zip(*_values(columns, batch, _PLAIN), strict=True), schema, strict=True
+                    )
+                ],
+                schema=schema,
+            )
+            for batch in _batches(rows, STEP)
+        )
+        for group in _batches(arrays, ROW_GROUP // STEP):
+            writer.write_table(pa.Table.from_batches(group))
             yield sink.taken()
     finally:
         writer.close()
@@ -173,6 +184,45 @@ def written(
     return table(columns, rows, bom=bom) if form == "csv" else FORMATS[form].write(columns, rows)
 
 
+def _json_text(value: Any) -> str:  # noqa: ANN401
+    return orjson.dumps(value).decode()
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _itself(value: Any) -> Any:  # noqa: ANN401
+    return value
+
+
+_Write = Callable[[Any], Any]
+
+#: How each kind is written as a cell of a CSV file; what is a str gets quotes.
+_AS_CELL: Mapping[Kind, _Write] = {
+    "text": formula_safe,
+    "integer": _itself,
+    "number": _itself,
+    "flag": {True: "true", False: "false"}.__getitem__,
+    "day": date.isoformat,
+    "time": rfc3339,
+    "json": lambda value: formula_safe(_json_text(value)),
+}
+#: How each kind is written as JSON; where it is not here, as itself.
+_AS_JSON: Mapping[Kind, _Write] = {"day": date.isoformat, "time": rfc3339}
+#: How each kind is given to a format that knows dates and times, but no JSON.
+_PLAIN: Mapping[Kind, _Write] = {"time": _utc, "json": _json_text}
+
+
+def _values(
+    columns: Sequence[Column], rows: Iterable[Row], ways: Mapping[Kind, _Write]
+) -> Iterator[list[Any]]:
+    """Give the values of each row, in the order of the columns, written in these ways."""
+    writing = [(column.name, ways.get(column.kind, _itself)) for column in columns]
+    for row in rows:
+        yield [None if (value := row[name]) is None else write(value) for name, write in writing]
+
+
 class _Sink:
     """What Parquet is written to: holds the bytes until they are taken."""
 
@@ -198,8 +248,8 @@ class _Sink:
         return found
 
 
-def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
-    rest = iter(rows)
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
 
@@ -217,11 +267,11 @@ def _fill(workbook: xlsxwriter.Workbook, columns: Sequence[Column], rows: Iterab
     for place, column in enumerate(columns):
         sheet.set_column(place, place, max(_NARROWEST, len(column.name) + 2))
         sheet.write_string(0, place, column.name, bold)
-    for number, row in enumerate(rows, 1):
+    for number, values in enumerate(_values(columns, rows, _PLAIN), 1):
         if number >= _MOST_XLSX_ROWS:
             raise ValueError(f"XLSX has room for {_MOST_XLSX_ROWS - 1} rows")
-        for place, column in enumerate(columns):
-            _write_xlsx_cell(sheet, number, place, column.kind, _plain(column, row), dates)
+        for place, (column, value) in enumerate(zip(columns, values, strict=True)):
+            _write_xlsx_cell(sheet, number, place, column.kind, value, dates)
 
 
 def _write_xlsx_cell(  # noqa: PLR0913 - what, where and as what
@@ -248,34 +298,7 @@ def _write_xlsx_cell(  # noqa: PLR0913 - what, where and as what
         sheet.write_string(row, place, value)
 
 
-def _cell(column: Column, row: Row) -> str | int | float | None:
-    """Return a value as a cell of a CSV file; what is a str gets quotes."""
-    value = _json_value(column, row)
-    if column.kind in {"integer", "number"} or value is None:
-        found: int | float | None = value
-        return found
-    if column.kind == "flag":
-        return "true" if value else "false"
-    return formula_safe(value if isinstance(value, str) else orjson.dumps(value).decode())
-
-
-def _json_value(column: Column, row: Row) -> Any:  # noqa: ANN401
-    """Return a value as JSON has it."""
-    value = row[column.name]
-    if isinstance(value, datetime):
-        return rfc3339(value)
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _plain(column: Column, row: Row) -> Any:  # noqa: ANN401
-    """Return a value for formats that know dates and times, but no JSON."""
-    value = row[column.name]
-    if column.kind == "json" and value is not None:
-        return orjson.dumps(value).decode()
-    return value.astimezone(UTC) if isinstance(value, datetime) else value
-
-
-def _csv_lines(rows: Iterable[Sequence[str | int | float | None]]) -> bytes:
+def _csv_lines(rows: Iterable[Sequence[Any]]) -> bytes:
     lines = io.StringIO()
     csv.writer(lines, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\r\n").writerows(rows)
     return lines.getvalue().encode()

@@ -135,6 +135,15 @@ def material_version(connection: Connection, site: Site) -> int:
     return found
 
 
+def purpose_keys(database: Database, site: Site) -> list[str]:
+    """Return the keys of all purposes that any version has or had, newest version first."""
+    query = select(_notices.content).where(_of_site(site)).order_by(_notices.version.desc())
+    with database.reading(site.tenant_id) as connection:
+        contents = connection.execute(query).scalars()
+        found = [each["key"] for content in contents for each in json.loads(content)["purposes"]]
+    return list(dict.fromkeys(found))
+
+
 def as_notice(site: Site, version: Version) -> Notice:
     """Return a version as it was shown while it was in force."""
     published = version.published
