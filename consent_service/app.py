@@ -51,7 +51,9 @@ from consent_service.notices.service import NoticeDirectory
 from consent_service.ops import routes as ops_routes
 from consent_service.proxies import TrustedProxies
 from consent_service.regions.service import Regions
+from consent_service.reports import files as _files  # noqa: F401 - adds its views
 from consent_service.reports import routes as reports_routes
+from consent_service.reports import schedule_views as _schedule_views  # noqa: F401 - adds its views
 from consent_service.signing import Keyring
 from consent_service.tenants import account as _account  # noqa: F401 - adds its views
 from consent_service.tenants import routes as tenants_routes
@@ -85,6 +87,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (gate_routes.batch, programs),
     (reports_routes.reports, programs),
     (reports_routes.making, members_of_tenant),
+    (reports_routes.mailed, public),
     (tenants_routes.tenants, members_of_tenant),
     (audit_routes.audit, members_of_tenant),
     (keys_routes.keys, members_of_tenant),

@@ -35,9 +35,12 @@ from consent_service.key_file import KEY_KINDS
 from consent_service.notices.service import publish_notice
 from consent_service.regions.service import Regions
 from consent_service.reports.commands import reports
+from consent_service.reports.export_commands import export as export_commands
+from consent_service.reports.schedules import ENCRYPTED
 from consent_service.tenants.link_keys import add_link_key, link_keys, retire_link_key
 from consent_service.tenants.service import (
     DEFAULT_TIME_ZONE,
+    all_tenants,
     create_site,
     create_tenant,
     find_site,
@@ -520,7 +523,8 @@ def re_encrypt() -> None:
             "Run this again then."
         )
     with _database(settings) as database:
-        run = Reencryption(database, keys)
+        tenant_ids = [tenant.id for tenant in all_tenants(database)]
+        run = Reencryption(database, keys, [ENCRYPTED], tenant_ids)
         bar = click.progressbar(length=run.remaining(), label="Encrypting anew", file=sys.stderr)
         with bar:
             for count in run.run():
@@ -536,6 +540,7 @@ def re_encrypt() -> None:
 
 main.add_command(reports)
 main.add_command(user)
+main.add_command(export_commands)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,14 @@ def mail_address(text: str) -> str:
     return text
 
 
+def _export_target(text: str) -> str:
+    if not re.fullmatch(r"(file:///|s3://[a-z0-9])[^\s?#]*", text) or ".." in text:
+        raise ValueError("must be like file:///srv/exports or s3://BUCKET/PREFIX")
+    if text.startswith("s3:") and find_spec("s3fs") is None:
+        raise ValueError("needs what is installed with: pip install consent-service[s3]")
+    return text.rstrip("/")
+
+
 def _between(low: int, high: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not (text.isdecimal() and low <= int(text) <= high):
@@ -232,6 +241,14 @@ class Settings:
         "",
         mail_address,
         "Address that mail comes from, e.g. `consent@example.com`. Needed with `CONSENT_MAIL_URL`.",
+        shown="(none)",
+    )
+    export_target: str = _setting(
+        "",
+        _export_target,
+        "Where reports on schedule are put that go to a folder: `file:///FOLDER` or "
+        "`s3://BUCKET/PREFIX`, whose credentials come from the usual `AWS_` variables. Each tenant "
+        "has a folder of its own in it. Without it reports are only mailed.",
         shown="(none)",
     )
     limit_reads: str = _setting(

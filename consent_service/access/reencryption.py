@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from consent_service.access.models import (
@@ -37,6 +37,8 @@ class Column:
     value: InstrumentedAttribute[str]
     #: Writes a row's key as the values' context has it.
     written: Callable[[Any], str] = str
+    #: Whose the row is, where only its own tenant sees it.
+    tenant_id: InstrumentedAttribute[UUID] | None = None
 
     def context(self, key: object) -> str:
         """Return what a value was encrypted for."""
@@ -61,16 +63,28 @@ class Reencryption:
 
     database: Database
     keys: Keyring
+    #: Columns of other tables, which only their own tenants see; and all tenants.
+    hidden: Sequence[Column] = ()
+    tenant_ids: Sequence[UUID] = ()
     #: Places whose values could not be read; their keys must stay, or come back.
     unreadable: list[str] = field(default_factory=list)
 
     def remaining(self) -> int:
         """Return how many values an older key encrypted."""
         with self.database.reading(Scope.ACCOUNTS) as connection:
-            return sum(
+            found = sum(
                 connection.execute(select(func.count()).where(self._older(column))).scalar_one()
                 for column in (*OF_ACCOUNTS, *OF_TENANTS)
             )
+        for tenant_id in self.tenant_ids:
+            with self.database.reading(tenant_id) as connection:
+                found += sum(
+                    connection.execute(
+                        select(func.count()).where(self._older(column, tenant_id))
+                    ).scalar_one()
+                    for column in self.hidden
+                )
+        return found
 
     def run(self) -> Iterator[int]:
         """Encrypt anew; give how many values were looked at, after each batch.
@@ -89,17 +103,25 @@ class Reencryption:
                     with self.database.transaction(tenant_id) as connection:
                         self._renew(connection, column, [row])
                 yield len(rows)
+        for tenant_id in self.tenant_ids:
+            for column in self.hidden:
+                for rows in self._batches(column, tenant_id):
+                    with self.database.transaction(tenant_id) as connection:
+                        self._renew(connection, column, rows)
+                    yield len(rows)
 
-    def _batches(self, column: Column) -> Iterator[Sequence[Row[Any]]]:
+    def _batches(
+        self, column: Column, tenant_id: UUID | None = None
+    ) -> Iterator[Sequence[Row[Any]]]:
         query = (
             select(column.key.label("key"), column.value.label("value"))
-            .where(self._older(column))
+            .where(self._older(column, tenant_id))
             .order_by(column.key)
             .limit(BATCH)
         )
         rest = query
         while True:
-            with self.database.reading(Scope.ACCOUNTS) as connection:
+            with self.database.reading(tenant_id or Scope.ACCOUNTS) as connection:
                 rows = connection.execute(rest).all()
             if not rows:
                 return
@@ -121,5 +143,8 @@ class Reencryption:
                 .values({column.value: self.keys.encrypt(text, context)})
             )
 
-    def _older(self, column: Column) -> ColumnElement[bool]:
-        return ~column.value.startswith(f"{self.keys.data_key_id}.", autoescape=True)
+    def _older(self, column: Column, tenant_id: UUID | None = None) -> ColumnElement[bool]:
+        older = ~column.value.startswith(f"{self.keys.data_key_id}.", autoescape=True)
+        if tenant_id is None or column.tenant_id is None:
+            return older
+        return and_(column.tenant_id.in_([tenant_id]), older)

@@ -90,3 +90,33 @@ class ReportSettingsRow(Base):
 
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"), primary_key=True)
     smallest_group: Mapped[int] = mapped_column(comment="groups of fewer people are hidden")
+
+
+class ReportScheduleRow(Base):
+    """A report that is sent every day, week or month."""
+
+    __tablename__ = "report_schedules"
+    __table_args__ = (
+        Index("ix_report_schedules_due", "tenant_id", "next_run"),
+        of_one_tenants_site(),
+        granted("SELECT, INSERT, UPDATE, DELETE"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    site_id: Mapped[UUID]
+    question: Mapped[str] = mapped_column(Text, comment="JSON: group, step, where")
+    form: Mapped[str] = mapped_column(String(10), comment="csv, ndjson, parquet, xlsx")
+    every: Mapped[str] = mapped_column(String(10), comment="daily, weekly, monthly")
+    destination: Mapped[str] = mapped_column(Text, comment="encrypted JSON: mail or folder")
+    language: Mapped[str] = mapped_column(String(10), comment="of the mail")
+    paused: Mapped[bool]
+    created_at: Mapped[datetime]
+    next_run: Mapped[datetime]
+    not_before: Mapped[datetime | None] = mapped_column(
+        comment="while somebody is at it, and after a failure"
+    )
+    failures: Mapped[int] = mapped_column(comment="of the run that is due now, so far")
+    mailed: Mapped[str] = mapped_column(Text, comment="whom the run that is due has mailed: JSON")
+    last_run_at: Mapped[datetime | None]
+    last_error: Mapped[str | None] = mapped_column(String(500))

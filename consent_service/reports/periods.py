@@ -42,6 +42,12 @@ def steps_of(period: Period, step: Step | None) -> list[Period]:
     return found
 
 
+def step_around(day: date, step: Step) -> Period:
+    """Return the day, week or month that a day is in."""
+    since = {"day": day, "week": day - day.weekday() * _DAY, "month": day.replace(day=1)}[step]
+    return Period(since, _end(day, step))
+
+
 def _end(day: date, step: Step) -> date:
     """Return the last day of the day's step."""
     if step == "day":

@@ -137,6 +137,16 @@ making = Blueprint(
 limit(making)
 
 
+#: What mails lead to; who has the link is whom it is for.
+mailed = Blueprint(
+    "mailed_reports",
+    __name__,
+    url_prefix="/v1/reports/files",
+    description="Reports that were mailed.",
+)
+limit(mailed)
+
+
 @making.route("/settings")
 class Settings(MethodView):
     """How a tenant's reports are made."""

@@ -121,6 +121,13 @@ def find_tenant(database: Database, slug: str) -> Tenant:
     return Tenant(*row)
 
 
+def all_tenants(database: Database) -> list[Tenant]:
+    """Return every tenant, oldest first."""
+    query = select(TenantRow.id, TenantRow.slug, TenantRow.name).order_by(TenantRow.id)
+    with database.reading(Scope.DIRECTORY) as connection:
+        return [Tenant(*row) for row in connection.execute(query)]
+
+
 def tenants_of(database: Database, ids: Iterable[UUID]) -> list[Tenant]:
     """Return the tenants with these ids, by name."""
     with database.reading(Scope.DIRECTORY) as connection:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Connection,
+    Date,
     Integer,
     LargeBinary,
     String,
@@ -90,6 +91,8 @@ def _value(column: Column[Any]) -> Any:  # noqa: ANN401, PLR0911 - one for each 
         return clock.new_id()
     if isinstance(kind, UtcDateTime):
         return clock.now()
+    if isinstance(kind, Date):
+        return clock.now().date()
     if isinstance(kind, Boolean):
         return False
     if isinstance(kind, Integer):
