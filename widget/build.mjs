@@ -1,5 +1,5 @@
 /**
- * Builds the widget into the Python package, beside the other files the package takes from npm.
+ * Builds the widget and the console's charts into the Python package, beside the other files the package takes from npm.
  * Fails when the widget is over its size budget (`sizeBudget` in package.json).
  */
 import { createHash } from "node:crypto";
@@ -22,6 +22,12 @@ const COPIES = [
   ["swagger-ui-dist/NOTICE", "static/docs/NOTICE"],
   ["@ip-location-db/geo-whois-asn-country-mmdb/geo-whois-asn-country.mmdb", "regions/data/country.mmdb"],
   ["@ip-location-db/geo-whois-asn-country-mmdb/NRO_LICENSE", "regions/data/country.mmdb.LICENSE"],
+];
+
+/** Beside the script that they are of; their packages give only code out by name. */
+const CHART_LICENSES = [
+  ["chart.js/LICENSE.md", "console/static/charts/LICENSE.chart.js.md"],
+  ["@kurkle/color/LICENSE.md", "console/static/charts/LICENSE.color.md"],
 ];
 
 /** Imports a style sheet as a string, minified and lowered for the browsers in its target. */
@@ -68,6 +74,21 @@ async function bundle(entry, plugins = []) {
   return Buffer.from(code);
 }
 
+/** Nobody waits for the console's charts on a slow phone, so esbuild does. */
+async function bundleCharts() {
+  const { outputFiles } = await esbuild.build({
+    entryPoints: [path.join(here, "charts/index.ts")],
+    bundle: true,
+    minify: true,
+    format: "iife",
+    target: "es2020",
+    charset: "utf8",
+    legalComments: "eof",
+    write: false,
+  });
+  return Buffer.from(outputFiles[0].contents);
+}
+
 async function write(relative, contents) {
   const file = path.join(target, relative);
   await mkdir(path.dirname(file), { recursive: true });
@@ -77,7 +98,7 @@ async function write(relative, contents) {
 async function copy(from, to) {
   const file = path.join(target, to);
   await mkdir(path.dirname(file), { recursive: true });
-  await copyFile(resolve(from), file);
+  await copyFile(from, file);
 }
 
 function checkSize(name, built) {
@@ -99,12 +120,15 @@ const more = await bundle("more/index.ts");
 const moreName = `more-${createHash("sha256").update(more).digest("hex").slice(0, 16)}.js`;
 const widget = await bundle("index.ts");
 const whole = await bundle("index.ts", [wholeFile]);
+const charts = await bundleCharts();
 
 await rm(path.join(target, "embed/static"), { recursive: true, force: true });
 await write("embed/static/widget.js", widget);
 await write(`embed/static/${moreName}`, more);
 await write("embed/static/whole.js", whole);
-await Promise.all(COPIES.map(([from, to]) => copy(from, to)));
+await write("console/static/charts/charts.js", charts);
+await Promise.all(COPIES.map(([from, to]) => copy(resolve(from), to)));
+await Promise.all(CHART_LICENSES.map(([from, to]) => copy(path.join(here, "node_modules", from), to)));
 checkSize("widget.js", widget);
 checkSize("more.js", more);
 checkSize("whole.js", whole);
