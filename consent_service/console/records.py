@@ -80,7 +80,7 @@ def record(tenant: str, record_id: UUID) -> str:
         content=found.record,
         names=_purpose_names(named_site(found.site_key), found),
         receipt_url=receipt_link(found),
-        said=_said,
+        said=word_name,
         region_name=region_name,
         regime_name=regime_name,
     )
@@ -96,11 +96,12 @@ def visitor(tenant: str, site_key: str, visitor_id: str) -> str:
         "console/visitor.html",
         found=find_visitor(use(Database), site, visitor_id, by=current_actor()),
         site=site,
-        said=_said,
+        said=word_name,
     )
 
 
-def _said(word: str) -> str:
+def word_name(word: str) -> str:
+    """Return what an action, a surface or a state of a record is called, in the page's language."""
     return str(_(_WORDS[word])) if word in _WORDS else word
 
 

@@ -74,6 +74,15 @@ _KNOWN = (
     N_("Give the secret that this provider has given out."),
     N_("Sign in at this provider yourself first, so that you do not shut yourself out."),
     N_("This took too long, or was done before. Begin again."),
+    # What reports say of a question.
+    N_("Choose one of the list."),
+    N_("Look at one, or tell them apart: not both at once."),
+    N_("Only all visitors together can be told apart by this."),
+    N_("The last day is before the first."),
+    N_("It must not be after today, which is %(day)s where the site is."),
+    N_("A report is about %(days)s days at most."),
+    N_("These are %(number)s points, and at most %(most)s are given."),
+    N_("Give a number from %(least)s to %(most)s."),
 )
 
 

@@ -20,7 +20,7 @@ TENANTS = [
     SimpleNamespace(slug="momo-pulse", name="Momo Pulse"),
     SimpleNamespace(slug="duka", name="Duka la Mama Asha & Wanawe, Mwanza"),
 ]
-ROOMS = ("home", "sites", "records", "keys", "users", "audit")
+ROOMS = ("home", "sites", "reports", "records", "keys", "users", "audit")
 BEFORE = {
     "name": "Shop",
     "origins": ["https://shop.example.com", "https://old.example.com"],

@@ -77,12 +77,12 @@ export function configuration(
       maintainAspectRatio: false,
       indexAxis: line ? "x" : "y",
       interaction: { mode: line ? "index" : "nearest", axis: line ? "x" : "y", intersect: false },
-      layout: { padding: saved ? 20 : { top: 8, right: line ? 8 : 0 } },
+      layout: { padding: roomAround(figure, saved) },
       scales: line
         ? { x: namesAxis(palette), y: valuesAxis(figure, palette) }
-        : { y: namesAxis(palette, saved ? 40 : 18), x: { ...valuesAxis(figure, palette), grace: "35%" } },
+        : { y: namesAxis(palette), x: valuesAxis(figure, palette) },
       plugins: {
-        legend: { display: series.length > 1, position: "bottom", labels: { usePointStyle: true, color: palette.ink, padding: 16 } },
+        legend: { display: series.length > 1, position: "bottom", labels: { usePointStyle: true, boxHeight: 7, color: palette.ink, padding: 16 } },
         title: { display: saved, text: figure.title, align: "start", color: palette.ink, font: { size: 20, weight: "bold" } },
         subtitle: { display: saved, text: figure.subtitle, align: "start", color: palette.soft, font: { size: 14 }, padding: { bottom: 16 } },
         tooltip: {
@@ -98,6 +98,13 @@ export function configuration(
     },
     plugins: [ground(palette), intervals(figure, palette), ...(line ? [] : [ends(figure, palette)])],
   };
+}
+
+/** Leaves room for what is written at the ends of bars. */
+function roomAround({ kind }: Figure, saved: boolean): { top: number; right: number; bottom: number; left: number } {
+  const margin = saved ? 20 : 0;
+  const right = { line: 8, bars: 52, funnel: 110 }[kind];
+  return { top: margin + 8, right: margin + right, bottom: margin, left: margin };
 }
 
 function lineOf({ series, labels }: Figure, palette: Palette, index: number): ChartDataset {
@@ -132,7 +139,8 @@ function barsOf({ series, kind }: Figure, palette: Palette, index: number): Char
   };
 }
 
-function namesAxis(palette: Palette, longest = 40): Axis {
+/** The axis of points or of groups. */
+function namesAxis(palette: Palette): Axis {
   return {
     grid: { display: false },
     border: { color: palette.line },
@@ -142,10 +150,17 @@ function namesAxis(palette: Palette, longest = 40): Axis {
       autoSkipPadding: 16,
       callback(value) {
         const name = this.getLabelForValue(Number(value));
-        return name.length > longest ? `${name.slice(0, longest - 1)}…` : name;
+        return this.axis === "x" ? name : inLines(name, Math.max(16, Math.round(this.chart.width / 25)));
       },
     },
   };
+}
+
+/** Breaks a name into two lines at most, and cuts what does not fit them. */
+function inLines(name: string, longest: number): string[] {
+  const end = name.length <= longest ? name.length : name.lastIndexOf(" ", longest);
+  const shown = end > 0 ? [name.slice(0, end), name.slice(end + 1)].filter(Boolean) : [name];
+  return shown.map((line) => (line.length > longest ? `${line.slice(0, longest - 1)}…` : line));
 }
 
 function valuesAxis(figure: Figure, palette: Palette): Axis {

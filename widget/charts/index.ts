@@ -7,7 +7,9 @@ import { savePicture } from "./save";
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const dark = matchMedia("(prefers-color-scheme: dark)");
 const paper = document.querySelector(".on-paper")!;
-const redraws: ((on: Element) => void)[] = [];
+const plots: { plot: HTMLElement; redraw: (on: Element) => void }[] = [];
+/** Of a chart on a page of A4 or Letter. */
+const PRINTED_WIDTH = "640px";
 
 for (const place of document.querySelectorAll<HTMLElement>("[data-chart]")) {
   const figure = JSON.parse(place.querySelector("script")!.text) as Figure;
@@ -16,16 +18,25 @@ for (const place of document.querySelectorAll<HTMLElement>("[data-chart]")) {
   plot.hidden = false;
   plot.style.height = `${heightOf(figure)}px`;
   let chart = new Chart(canvas, configuration(figure, paletteAt(place), { moves: !still.matches }));
-  redraws.push((on) => {
-    chart.destroy();
-    chart = new Chart(canvas, configuration(figure, paletteAt(on), {}));
+  plots.push({
+    plot,
+    redraw: (on) => {
+      chart.destroy();
+      chart = new Chart(canvas, configuration(figure, paletteAt(on), {}));
+    },
   });
   const button = place.querySelector<HTMLButtonElement>("button[data-picture]")!;
   button.hidden = false;
   button.addEventListener("click", () => void savePicture(figure, paletteAt(paper)));
 }
 
-const redraw = (on: Element) => redraws.forEach((each) => each(on));
+function redraw(on: Element, width = ""): void {
+  for (const each of plots) {
+    each.plot.style.width = width;
+    each.redraw(on);
+  }
+}
+
 dark.addEventListener("change", () => redraw(document.documentElement));
 
 // --- On paper: the colours of daylight, and all numbers ----------------------------------------
@@ -35,12 +46,17 @@ let opened: HTMLDetailsElement[] = [];
 addEventListener("beforeprint", () => {
   opened = [...document.querySelectorAll<HTMLDetailsElement>("main details:not([open])")];
   for (const part of opened) part.open = true;
-  redraw(paper);
+  redraw(paper, PRINTED_WIDTH);
 });
 addEventListener("afterprint", () => {
   for (const part of opened) part.open = false;
   redraw(document.documentElement);
 });
+
+for (const button of document.querySelectorAll<HTMLButtonElement>("[data-print]")) {
+  button.hidden = false;
+  button.addEventListener("click", () => print());
+}
 
 // --- The form: own days are asked for where they are wanted -------------------------------------
 

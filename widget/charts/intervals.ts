@@ -21,8 +21,10 @@ export function intervals(figure: Figure, palette: Palette): Plugin {
     id: "intervals",
     beforeDatasetsDraw(chart) {
       if (figure.kind !== "line") return;
+      // Several lie on one another.
+      const strength = figure.series.length > 1 ? 0.09 : 0.16;
       each(chart, (series, index) => {
-        for (const run of runs(chart, series, index)) drawBand(chart.ctx, run, palette.series[index]!);
+        for (const run of runs(chart, series, index)) drawBand(chart.ctx, run, palette.series[index]!, strength);
       });
     },
     afterDatasetsDraw(chart) {
@@ -50,7 +52,7 @@ function runs(chart: Chart, series: Series, index: number): At[][] {
   return found;
 }
 
-function drawBand(context: CanvasRenderingContext2D, run: At[], colour: string): void {
+function drawBand(context: CanvasRenderingContext2D, run: At[], colour: string, strength: number): void {
   context.save();
   context.beginPath();
   if (run.length === 1) {
@@ -61,7 +63,7 @@ function drawBand(context: CanvasRenderingContext2D, run: At[], colour: string):
   } else {
     for (const { x, high } of run) context.lineTo(x, high);
     for (const { x, low } of [...run].reverse()) context.lineTo(x, low);
-    context.fillStyle = faded(colour, 0.16);
+    context.fillStyle = faded(colour, strength);
     context.fill();
   }
   context.restore();
