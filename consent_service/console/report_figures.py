@@ -113,7 +113,7 @@ def breakdown(subject: Subject) -> Figure:
     title = _(
         "%(rate)s by %(dimension)s",
         rate=subject.name,
-        dimension=dimension_name(report.question.group or "").lower(),
+        dimension=_in_a_sentence(report.question.group or ""),
     )
     rates = [subject.of(group) for group in bars]
     return Figure(
@@ -205,6 +205,11 @@ def funnel(subject: Subject) -> Figure:
         if counts.get("answers", 0) > shown
         else "",
     )
+
+
+def _in_a_sentence(dimension: str) -> str:
+    name = dimension_name(dimension)
+    return name if dimension == "gpc" else name.lower()
 
 
 def _is_drawn(subject: Subject, line: Group) -> bool:

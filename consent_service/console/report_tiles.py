@@ -132,19 +132,19 @@ def tiles(answer: Answer) -> list[Tile]:
         _count("answers", counts),
         *(_rate_tile(answer, "opt_in", purpose) for purpose in report.purposes),
         _rate_tile(answer, "interaction"),
-        Tile(
-            _(NUMBERS["median"].name),
-            seconds(report.total.median_seconds),
-            "",
-            _(NUMBERS["median"].meaning),
-        ),
+        _tile("median", seconds(report.total.median_seconds)),
         _rate_tile(answer, "gpc"),
         _count("bots", counts),
     ]
 
 
 def _count(key: str, counts: Mapping[str, int]) -> Tile:
-    return Tile(_(NUMBERS[key].name), number(counts.get(key, 0)), "", _(NUMBERS[key].meaning))
+    return _tile(key, number(counts.get(key, 0)))
+
+
+def _tile(key: str, value: str) -> Tile:
+    words = NUMBERS[key]
+    return Tile(_(words.name), value, "", _(words.meaning))
 
 
 def _rate_tile(answer: Answer, name: str, purpose: str | None = None) -> Tile:
