@@ -250,7 +250,7 @@ def _largest_only(shown: int, known: int) -> str:
     if shown >= known:
         return ""
     text: str = ngettext(
-        "The chart has the largest group of %(known)s.",
+        "The chart has the %(num)s largest group of %(known)s.",
         "The chart has the %(num)s largest of %(known)s groups.",
         shown,
         known=number(known),

@@ -80,7 +80,7 @@ export function configuration(
       layout: { padding: roomAround(figure, saved) },
       scales: line
         ? { x: namesAxis(palette), y: valuesAxis(figure, palette) }
-        : { y: namesAxis(palette), x: valuesAxis(figure, palette) },
+        : { y: namesAxis(palette, true), x: valuesAxis(figure, palette) },
       plugins: {
         legend: { display: series.length > 1, position: "bottom", labels: { usePointStyle: true, boxHeight: 7, color: palette.ink, padding: 16 } },
         title: { display: saved, text: figure.title, align: "start", color: palette.ink, font: { size: 20, weight: "bold" } },
@@ -140,13 +140,14 @@ function barsOf({ series, kind }: Figure, palette: Palette, index: number): Char
 }
 
 /** The axis of points or of groups. */
-function namesAxis(palette: Palette): Axis {
+function namesAxis(palette: Palette, all = false): Axis {
   return {
     grid: { display: false },
     border: { color: palette.line },
     ticks: {
       color: palette.ink,
       maxRotation: 0,
+      autoSkip: !all,
       autoSkipPadding: 16,
       callback(value) {
         const name = this.getLabelForValue(Number(value));
