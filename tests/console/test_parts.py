@@ -148,7 +148,7 @@ def test_the_room_one_is_in_is_marked_and_rooms_without_permission_are_not_offer
 ) -> None:
     page.goto(f"{stage_url}/gallery?without=keys:read")
     rooms = page.get_by_role("navigation", name="Console").get_by_role("link")
-    assert rooms.all_text_contents() == ["Sites", "Records", "Users", "Audit"]
+    assert rooms.all_text_contents() == ["Sites", "Consent rates", "Records", "Users", "Audit"]
     assert [room.get_attribute("aria-current") for room in rooms.all()] == [
         "page",
         None,
