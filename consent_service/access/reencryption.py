@@ -38,7 +38,7 @@ class Column:
     #: Writes a row's key as the values' context has it.
     written: Callable[[Any], str] = str
     #: Whose the row is, where only its own tenant sees it.
-    tenant_id: InstrumentedAttribute[UUID] | None = None
+    tenant_id: InstrumentedAttribute[Any] | None = None
 
     def context(self, key: object) -> str:
         """Return what a value was encrypted for."""
@@ -147,4 +147,4 @@ class Reencryption:
         older = ~column.value.startswith(f"{self.keys.data_key_id}.", autoescape=True)
         if tenant_id is None or column.tenant_id is None:
             return older
-        return and_(column.tenant_id.in_([tenant_id]), older)
+        return and_(column.tenant_id == tenant_id, older)

@@ -33,7 +33,7 @@ LANGUAGES = sorted(
 
 _LINT = (Path(__file__).parent / "lint.js").read_text("utf-8")
 _RULE = Regions().rules[UNKNOWN]
-_SITE = Site(UUID(int=1), UUID(int=1), "site_demo", "Demo", frozenset(), None, {}, 1)
+_SITE = Site(UUID(int=1), UUID(int=1), "site_demo", "Demo", frozenset(), None, {}, "UTC", 1)
 
 
 def in_every_language(part: Any) -> Any:  # noqa: ANN401 - JSON

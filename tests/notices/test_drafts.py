@@ -309,7 +309,7 @@ def test_the_second_tenant_sees_and_changes_nothing_of_a_draft(
     other = service.add_site("site_other", tenant)
     drafts.save_draft(database, other, {"theirs": True}, revision=1, by=OPERATOR)
     # One that claims another's site: the query holds it to the tenant, whatever the id says.
-    forged = Site(service.site.id, tenant.id, SITE_KEY, "", frozenset(), None, {}, 1)
+    forged = Site(service.site.id, tenant.id, SITE_KEY, "", frozenset(), None, {}, "UTC", 1)
     assert drafts.read_draft(database, forged).source == Source.START
     assert drafts.read_draft(database, service.site) == mine
     with pytest.raises(UnknownSite):
@@ -329,7 +329,7 @@ def test_whatever_is_drafted_can_be_checked_and_shown(
         for member in data.draw(st.sets(st.sampled_from(sorted(purpose[-1])))):
             purpose[-1][member] = data.draw(JSON)
     regions = Regions()
-    site = Site(UUID(int=1), UUID(int=1), "site_x", "", frozenset(), None, {}, 1)
+    site = Site(UUID(int=1), UUID(int=1), "site_x", "", frozenset(), None, {}, "UTC", 1)
     for each in (document, whole):
         found = problems(each)
         assert all(isinstance(message, str) for _, message in found)
