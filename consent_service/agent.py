@@ -1,9 +1,13 @@
-"""What is kept of a user agent: its class of device and its family, nothing finer. Pure."""
+"""What is kept of a user agent: its class of device and its family, nothing finer. Pure.
+
+And whether somebody is there at all: numbers of people leave programs out.
+"""
 
 from __future__ import annotations
 
 from functools import lru_cache
 
+import crawleruseragents
 import ua_parser
 
 OTHER = "other"
@@ -57,3 +61,16 @@ def _family(user_agent: str) -> str:
 def browser_family(user_agent: str) -> str:
     """Return one of a dozen common families, or ``other``."""
     return _family(user_agent[:_LONGEST])
+
+
+@lru_cache(maxsize=2048)
+def _is_bot(user_agent: str) -> bool:
+    return not user_agent or crawleruseragents.is_crawler(user_agent)
+
+
+def is_bot(user_agent: str) -> bool:
+    """Say whether a program calls by itself: a crawler, a test browser, a library, or no name.
+
+    By what it says of itself; one that says it is a person's browser is counted as one.
+    """
+    return _is_bot(user_agent[:_LONGEST].strip())

@@ -54,6 +54,7 @@ from consent_service.regions.service import Regions
 from consent_service.reports import files as _files  # noqa: F401 - adds its views
 from consent_service.reports import routes as reports_routes
 from consent_service.reports import schedule_views as _schedule_views  # noqa: F401 - adds its views
+from consent_service.reports.impressions import Impressions
 from consent_service.signing import Keyring
 from consent_service.tenants import account as _account  # noqa: F401 - adds its views
 from consent_service.tenants import routes as tenants_routes
@@ -88,6 +89,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (reports_routes.reports, programs),
     (reports_routes.making, members_of_tenant),
     (reports_routes.mailed, public),
+    (reports_routes.events, pages_of_site),
     (tenants_routes.tenants, members_of_tenant),
     (audit_routes.audit, members_of_tenant),
     (keys_routes.keys, members_of_tenant),
@@ -175,6 +177,7 @@ class Built:
     wsgi: WSGIApplication
     database: Database
     followers: Followers
+    impressions: Impressions
 
 
 def build(settings: Settings) -> Built:
@@ -189,6 +192,7 @@ def build(settings: Settings) -> Built:
     regions = Regions(settings.geo_database)
     consents = Consents(database, keys, notices)
     linking = Linking(database, keys, notices, consents)
+    impressions = Impressions(database, notices)
     gate = Gate(
         sites=sites,
         notices=notices,
@@ -224,6 +228,7 @@ def build(settings: Settings) -> Built:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     api = Api(app)
     provide(app, settings, database, keys, sites, notices, regions, consents, linking, gate, api)
+    provide(app, impressions)
     logs.log_requests(app)
     init_limits(app, settings)
     attempts = Attempts(database, keys, Throttle(limiter.storage))
@@ -245,18 +250,20 @@ def build(settings: Settings) -> Built:
     wsgi: WSGIApplication = GateLayer(app, gate)
     if settings.trusted_proxies:
         wsgi = TrustedProxies(wsgi, settings.trusted_proxies, settings.country_header)
-    return Built(app, wsgi, database, followers)
+    return Built(app, wsgi, database, followers, impressions)
 
 
 def application() -> WSGIApplication:
     """Return the service for a WSGI server, with settings from the environment.
 
-    Call once a process, after a fork and not before one: it follows the database in a thread.
+    Call once a process, after a fork and not before one: threads follow the database, and write
+    what was counted.
     """
     settings = load()
     logs.configure(settings.log_level)
     built = build(settings)
     built.followers.start()
+    built.impressions.start()
     # What is here now stays for good: the collector need not look at it again with every request.
     gc.collect()
     gc.freeze()

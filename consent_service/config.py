@@ -260,6 +260,12 @@ class Settings:
     limit_writes: str = _setting(
         "600 per minute", _rate, "Choices recorded or erased, allowed to one network address."
     )
+    limit_events: str = _setting(
+        "6000 per minute",
+        _rate,
+        "Banners told of as shown or closed, allowed to one network address; counted apart from "
+        "choices.",
+    )
     host: str = _setting("127.0.0.1", _address, "Address that `consent-service serve` listens on.")
     port: int = _setting(8000, _between(1, 65535), "Port that `consent-service serve` listens on.")
     workers: int = _setting(2, _between(1, 512), "Server processes; about one for each core.")

@@ -60,6 +60,15 @@ def limit(blueprint: Blueprint) -> None:
     limiter.shared_limit(_rate, scope=_kind)(blueprint)
 
 
+def limit_events(blueprint: Blueprint) -> None:
+    """Hold a blueprint's writes to a limit of their own: they use up nothing that choices need."""
+    limiter.shared_limit(
+        lambda: str(current_app.config["CONSENT_LIMIT_EVENTS"]),
+        scope="events",
+        exempt_when=_is_reading,
+    )(blueprint)
+
+
 def limit_attempts(blueprint: Blueprint) -> None:
     """Hold a blueprint's writes to what people who sign in need, over all such blueprints.
 
@@ -82,6 +91,7 @@ def init_limits(app: Flask, settings: Settings) -> None:
     """Count in Redis if the settings name one, else in this process's memory."""
     app.config["CONSENT_LIMIT_READS"] = settings.limit_reads
     app.config["CONSENT_LIMIT_WRITES"] = settings.limit_writes
+    app.config["CONSENT_LIMIT_EVENTS"] = settings.limit_events
     app.config["RATELIMIT_STORAGE_URI"] = settings.redis_url or "memory://"
     if settings.redis_url:
         app.config["RATELIMIT_STORAGE_OPTIONS"] = {

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from threading import Lock
-from typing import Any, NoReturn, TypeVar, cast
+from typing import Any, ClassVar, NoReturn, TypeVar, cast
 
 import flask_smorest
 from flask import Flask, Request, request
@@ -107,9 +107,12 @@ def _no_constant(name: str) -> NoReturn:
 class StrictParser(FlaskParser):
     """Reads what views declare with ``@blueprint.arguments``."""
 
+    #: What bodies may be announced as.
+    MEDIA_TYPES: ClassVar = {"application/json"}
+
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ANN401, ARG002
         """Read the body as JSON, and only if it is announced as JSON."""
-        if req.mimetype != "application/json":
+        if req.mimetype not in self.MEDIA_TYPES:
             raise UnsupportedMediaType
         return read_json(req.get_data())
 
@@ -118,6 +121,16 @@ class StrictParser(FlaskParser):
         messages = error.messages_dict
         # webargs puts the place (json, query, headers) around the fields.
         raise ValidationFailed(fields=next(iter(messages.values()))) from error
+
+
+class BeaconParser(StrictParser):
+    """Reads JSON that is announced as plain text too.
+
+    A browser sends that to another host without asking it first, so no call may be read in this
+    way that does anything for a visitor.
+    """
+
+    MEDIA_TYPES: ClassVar = StrictParser.MEDIA_TYPES | {"text/plain"}
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]

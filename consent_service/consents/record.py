@@ -35,6 +35,8 @@ class Decision:
     surface: str
     #: Whether the page saw the browser's opt-out signal.
     gpc: bool = False
+    #: Milliseconds from the banner's showing to the choice, where the page knows; not signed.
+    after_ms: int | None = None
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ class Decisions(MethodView):
         """Record a decision of the visitor who holds the token, or of a new visitor."""
         del site_key
         site = current_site()
-        circumstances = _circumstances(gpc=gpc_signalled(said=decision.gpc))
+        circumstances = circumstances_of_call(gpc=gpc_signalled(said=decision.gpc))
         rule = use(Regions).rule(circumstances.place, site)
         try:
             recorded = use(Consents).record_decision(
@@ -179,7 +179,7 @@ class Link(MethodView):
         """Have the user's choices apply to this device, and the device's to the user."""
         del site_key
         site = current_site()
-        circumstances = _circumstances(gpc=gpc_signalled(said=said["gpc"]))
+        circumstances = circumstances_of_call(gpc=gpc_signalled(said=said["gpc"]))
         linked = use(Linking).link(
             site,
             said["user_token"],
@@ -327,7 +327,8 @@ def _delete_cookies(response: Response, site: Site) -> None:
         response.delete_cookie(name, domain=site.cookie_domain, secure=True, samesite="Lax")
 
 
-def _circumstances(*, gpc: bool) -> Circumstances:
+def circumstances_of_call(*, gpc: bool) -> Circumstances:
+    """Return what is kept of a call besides what it says."""
     user_agent = request.headers.get("User-Agent", "")
     return Circumstances(
         gpc=gpc,

@@ -8,6 +8,9 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from consent_service.consents.record import ACTIONS, SURFACES, Decision
 
+#: A page that was left open for longer says nothing about how long somebody thought.
+LONGEST_MS = 86_400_000
+
 
 class Choices(fields.Dict):
     """Purpose key → true or false: a choice is never guessed from ``"yes"`` or ``1``."""
@@ -23,7 +26,7 @@ class Choices(fields.Dict):
         return value
 
 
-def _signal() -> fields.Boolean:
+def signal_field() -> fields.Boolean:
     """Make the field in which a page says that it sees the opt-out signal."""
     return fields.Boolean(
         truthy={True},
@@ -49,7 +52,16 @@ class DecisionIn(Schema):
     notice_version = fields.Integer(required=True, strict=True, validate=validate.Range(min=1))
     language = fields.String(required=True, validate=validate.Length(2, 35))
     surface = fields.String(required=True, validate=validate.OneOf(SURFACES))
-    gpc = _signal()
+    gpc = signal_field()
+    after_ms = fields.Integer(
+        strict=True,
+        load_default=None,
+        validate=validate.Range(0, LONGEST_MS),
+        metadata={
+            "description": "Milliseconds from the banner's showing to the choice, where the page "
+            "knows. Counted, and no part of the record."
+        },
+    )
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Decision:  # noqa: ANN401
@@ -65,7 +77,7 @@ class LinkIn(Schema):
         validate=validate.Length(1, 4096),
         metadata={"description": "A JWT of the site's server, see docs/linking.md."},
     )
-    gpc = _signal()
+    gpc = signal_field()
 
 
 class RecordOut(Schema):

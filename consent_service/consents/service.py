@@ -97,11 +97,9 @@ class Consents:
         idempotency_key: str | None,
         circumstances: Circumstances,
         rule: Rule,
-        after_ms: int | None = None,
     ) -> Recorded:
         """Store a decision of the visitor who holds the token, or of a new one.
 
-        :param after_ms: milliseconds from the banner's showing to the choice, where the page says
         :raises NoticeChanged: when another notice is in force than the one decided on
         :raises ValidationFailed: when the decision does not fit the notice
         :raises IdempotencyKeyReused: when the key was used for another decision
@@ -120,15 +118,7 @@ class Consents:
                 self._database,
                 site,
                 lambda connection: self._append(
-                    connection,
-                    site,
-                    decision,
-                    visitor,
-                    request,
-                    circumstances,
-                    notice,
-                    rule,
-                    after_ms,
+                    connection, site, decision, visitor, request, circumstances, notice, rule
                 ),
             )
         except IntegrityError:
@@ -147,7 +137,6 @@ class Consents:
         circumstances: Circumstances,
         notice: Notice,
         rule: Rule,
-        after_ms: int | None,
     ) -> Recorded:
         before = store.lock_state(connection, site, visitor.visitor_id) if visitor else None
         identity = Identity(
@@ -172,7 +161,9 @@ class Consents:
             rule=rule,
             at=clock.now(),
         )
-        claims = store.append(connection, self._keys, site, content, states, request, after_ms)
+        claims = store.append(
+            connection, self._keys, site, content, states, request, after_ms=decision.after_ms
+        )
         return Recorded(content, claims, self.write_token(claims))
 
     def _replay(self, site: Site, visitor: Claims | None, request: Request) -> Recorded:
@@ -308,7 +299,10 @@ def _receipt_subject(tenant_id: UUID | None, record_id: UUID | str) -> str:
 
 
 def _request(decision: Decision, idempotency_key: str) -> Request:
-    return Request(sha256(idempotency_key.encode()), sha256(canonical_json(asdict(decision))))
+    said = asdict(decision)
+    # A page that tries again may measure again: it is the same decision.
+    del said["after_ms"]
+    return Request(sha256(idempotency_key.encode()), sha256(canonical_json(said)))
 
 
 def _erase(connection: Connection, site: Site, visitor_id: str) -> int:

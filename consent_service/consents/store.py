@@ -70,13 +70,14 @@ def append(  # noqa: PLR0913
     content: Mapping[str, Any],
     states: Mapping[str, str],
     request: Request | None = None,
+    *,
     after_ms: int | None = None,
 ) -> Claims:
     """Sign and insert a record at the end of its visitor's chain; return what tokens say now.
 
     The visitor's state must be locked, unless this is the first record.
 
-    :param after_ms: from the banner's showing to the choice; no part of what is signed
+    :param after_ms: from the banner's showing to the choice; kept beside what is signed
     """
     canonical = canonical_json(content)
     signature = keys.sign(canonical)

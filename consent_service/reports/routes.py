@@ -10,14 +10,19 @@ from flask import Response, jsonify, request
 from flask.views import MethodView
 from marshmallow import RAISE
 
+from consent_service import agent
 from consent_service.access.auth import current_actor, current_program_tenant, needs
+from consent_service.consents.routes import circumstances_of_call, gpc_signalled
 from consent_service.db import Database
-from consent_service.limits import limit
+from consent_service.limits import limit, limit_events
+from consent_service.regions.service import Regions
 from consent_service.reports.authority import AuthorityReport, authority_report
 from consent_service.reports.authority import shown as shown_quarter
+from consent_service.reports.impressions import Event, Impressions
 from consent_service.reports.pdf import authority_pdf
 from consent_service.reports.report import Question, Report
 from consent_service.reports.schemas import (
+    EventIn,
     QuarterlyOut,
     QuarterQuery,
     RatesOut,
@@ -31,10 +36,52 @@ from consent_service.reports.service import (
     shown,
     smallest_group,
 )
-from consent_service.tenants.auth import current_tenant
+from consent_service.tenants.auth import allow_site_pages, current_site, current_tenant
 from consent_service.tenants.service import site_of, tenants_of
-from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut
+from consent_service.web import TO_MEMBERS, BeaconParser, Blueprint, ErrorOut
 from consent_service.wiring import use
+
+# Impressions.
+
+events = Blueprint(
+    "events",
+    __name__,
+    url_prefix="/v1/sites/<site_key>/events",
+    description="Banners shown, counted without identity. Called by the widget from the site's "
+    "own pages.",
+)
+events.ARGUMENTS_PARSER = BeaconParser()
+events.after_request(allow_site_pages)
+limit_events(events)
+
+
+@events.route("")
+class Events(MethodView):
+    """Where banners are counted."""
+
+    @events.doc(requestBody={"content": {"text/plain": {"schema": EventIn}}})
+    @events.arguments(EventIn)
+    @events.response(202)
+    @events.alt_response(403, schema=ErrorOut, description="A page of another origin asks.")
+    @events.alt_response(404, schema=ErrorOut, description="No such site, or it has no notice yet.")
+    def post(self, event: Event, site_key: str) -> Response:
+        """Count that a banner was shown, closed with no choice made, or a centre opened.
+
+        The body may be announced as `text/plain`, which browsers send to another host without
+        asking it first. No token or cookie is read, and none is set.
+        """
+        del site_key
+        site = current_site()
+        call = circumstances_of_call(gpc=gpc_signalled(said=event.gpc))
+        use(Impressions).count(
+            site,
+            event,
+            call,
+            use(Regions).rule(call.place, site),
+            bot=agent.is_bot(request.headers.get("User-Agent", "")),
+        )
+        return Response(status=202, mimetype="text/plain")
+
 
 # Rates.
 

@@ -14,13 +14,31 @@ from marshmallow import (
 )
 
 from consent_service.access.schemas import Moment
-from consent_service.reports.counting import COMMON, DIMENSIONS
+from consent_service.consents.schemas import signal_field
+from consent_service.reports.counting import COMMON, DIMENSIONS, KINDS
+from consent_service.reports.impressions import Event
 from consent_service.reports.periods import STEPS, Period
 from consent_service.reports.quarter import Quarter, read_quarter
 from consent_service.reports.questions import VALUE
 from consent_service.reports.rates import DEFINITIONS
 from consent_service.reports.suppression import LARGEST, SMALLEST
 from consent_service.reports.wording import LANGUAGES
+
+# Impressions.
+
+
+class EventIn(Schema):
+    """One thing that happened to a banner, as the widget tells it."""
+
+    type = fields.String(required=True, validate=validate.OneOf(KINDS))
+    notice_version = fields.Integer(required=True, strict=True, validate=validate.Range(min=1))
+    language = fields.String(required=True, validate=validate.Length(2, 35))
+    gpc = signal_field()
+
+    @post_load
+    def _make(self, data: dict[str, Any], **_: Any) -> Event:  # noqa: ANN401
+        return Event(**data)
+
 
 # Questions and rates.
 

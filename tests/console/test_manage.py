@@ -88,7 +88,12 @@ def test_a_form_that_was_wrong_keeps_what_was_written(service: Service) -> None:
         assert "app.example.com</textarea>" in body
         assert 'value="Com"' in body
         assert '<option value="opt_out" selected>' in body
-        for told in ("Give a name of at most 200", "is not an origin", "Write it like example", "Use a name of the IANA"):
+        for told in (
+            "Give a name of at most 200",
+            "is not an origin",
+            "Write it like example",
+            "Use a name of the IANA",
+        ):
             assert told in body
     assert len(sites_of(service.built.database, service.tenant.id)) == 1
 
