@@ -27,8 +27,9 @@ from consent_service.access.reencryption import Reencryption
 from consent_service.audit.service import FORMS, Form, export
 from consent_service.child import beside
 from consent_service.config import Settings
+from consent_service.demo.history import SITE_KEY as HISTORY
 from consent_service.demo.owner import EMAIL, code, make_owner, password
-from consent_service.demo.seed import seed
+from consent_service.demo.seed import TENANT_SLUG, seed
 from consent_service.embed.service import built, script_tags
 from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.key_file import KEY_KINDS
@@ -168,6 +169,8 @@ def demo(port: int) -> None:
     click.echo(f"              e-mail    {EMAIL}")
     click.echo(f"              password  {password(keys)}")
     click.echo(f"              code      {sys.argv[0]} demo-code")
+    click.echo(f"  Rates       {address}/console/t/{TENANT_SLUG}/reports?site={HISTORY}")
+    click.echo("              of an invented site, whose numbers come in the first minute")
     click.echo(f"  Mail        {outbox}")
     click.echo(f"  API         {address}/docs\n")
     click.echo("  1. Open the demo site: the banner asks, and analytics has received nothing.")

@@ -16,10 +16,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
-from consent_service import child, config, logs
+from consent_service import child, clock, config, logs
+from consent_service.config import Settings
 from consent_service.db import Database, Scope
+from consent_service.demo.history import seed_history
 from consent_service.errors import OperatorError, Unavailable
+from consent_service.mail import Mailer
 from consent_service.reports.jobs import Counting
+from consent_service.reports.sending import run_due
+from consent_service.signing import Keyring
 from consent_service.tenants.service import Site, SiteDirectory
 
 #: A job that finds nothing to do comes this many times less often, at the most.
@@ -45,13 +50,22 @@ class Job:
     run: Callable[[Sequence[Site]], bool]
 
 
-def jobs(database: Database) -> tuple[Job, ...]:
+def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ...]:
     """Return all that the worker does."""
-    counting = Counting(database)
+    counting, mailer = Counting(database), Mailer(settings)
+
+    def send(_: Sequence[Site]) -> bool:
+        return run_due(database, keys, mailer, settings, clock.now()) > 0
+
+    def invent(_: Sequence[Site]) -> bool:
+        return bool(seed_history(database, keys))
+
     return (
         Job("count", 1, counting.count),
         # However few are erased, it is a whole day that is counted.
         Job("count erased days anew", 20, counting.recount),
+        Job("send reports", 20, send),
+        *([Job("invent a history", 600, invent)] if settings.demo else []),
     )
 
 
@@ -134,7 +148,8 @@ def main() -> None:
         settings = config.load()
         logs.configure(settings.log_level)
         database = Database(settings.database_url)
-        Worker(database, jobs(database), stop).run()
+        keys = Keyring(settings.keys_file)
+        Worker(database, jobs(database, keys, settings), stop).run()
         database.close()
     except OperatorError as error:
         sys.stderr.write(f"{error}\n")
