@@ -46,8 +46,8 @@ class Answer:
         """The charts that there is something for, by key."""
         if self.report.total.hidden:
             return {}
-        keys = ["over-time", *(["breakdown"] if self.report.groups else []), "funnel"]
-        return {key: _FIGURES[key](self.subject) for key in keys}
+        parts = {"over-time": self.report.points, "breakdown": self.report.groups}
+        return {key: draw(self.subject) for key, draw in _FIGURES.items() if parts.get(key, [True])}
 
     @property
     def is_empty(self) -> bool:

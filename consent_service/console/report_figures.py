@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,14 +22,22 @@ from consent_service.console.report_words import (
     share,
     step_name,
 )
+from consent_service.formats import Column
 from consent_service.reports.report import Group, Point, Rate, Report
-from consent_service.text import formula_safe
 
 #: Lines that can be told apart in one chart, and bars that fit on a page.
 MOST_LINES, MOST_BARS = 5, 15
 
-#: Columns of a rate in a file.
-_RATE = ("numerator", "denominator", "rate", "low", "high", "reason")
+#: Columns of a file.
+_RATE = (
+    Column("numerator", "integer"),
+    Column("denominator", "integer"),
+    Column("rate", "number"),
+    Column("low", "number"),
+    Column("high", "number"),
+    Column("reason"),
+)
+_DAYS = (Column("since", "day"), Column("until", "day"))
 
 
 @dataclass(frozen=True)
@@ -48,20 +54,11 @@ class Figure:
     rows: Sequence[tuple[str, Sequence[Told]]]
     #: What the script is told that draws it.
     drawn: Mapping[str, Any]
-    #: The numbers as they are, for a file.
+    #: The numbers as they are, for a file, and its columns.
     numbers: Sequence[Mapping[str, Any]]
+    file: Sequence[Column]
     #: What is left out of the chart, if anything.
     note: str = ""
-
-    def csv(self) -> str:
-        """Return the numbers as a table (RFC 4180)."""
-        file = io.StringIO()
-        writer = csv.DictWriter(file, list(self.numbers[0]) if self.numbers else ["empty"])
-        writer.writeheader()
-        writer.writerows(
-            {name: _cell(value) for name, value in row.items()} for row in self.numbers
-        )
-        return file.getvalue()
 
 
 def over_time(subject: Subject) -> Figure:
@@ -91,14 +88,15 @@ def over_time(subject: Subject) -> Figure:
         ),
         numbers=[
             {
-                "since": point.since.isoformat(),
-                "until": point.until.isoformat(),
+                "since": point.since,
+                "until": point.until,
                 "group": line.value or "",
                 **_numbers(subject, _at(point, line)),
             }
             for point in report.points
             for _name, line in columns
         ],
+        file=(*_DAYS, Column("group"), *_RATE),
         note=" ".join(filter(None, (_largest_only(len(lines), len(report.groups)), _gaps(report)))),
     )
 
@@ -133,6 +131,7 @@ def breakdown(subject: Subject) -> Figure:
             ],
         ),
         numbers=[{"group": group.value or "", **_numbers(subject, group)} for group in groups],
+        file=(Column("group"), *_RATE),
         note=_largest_only(len(bars), len(shown)),
     )
 
@@ -198,6 +197,7 @@ def funnel(subject: Subject) -> Figure:
             {"step": measure, "visitors": reach, "of_shown": of}
             for (_name, measure, reach), of in zip(reached, shares, strict=True)
         ],
+        file=(Column("step"), Column("visitors", "integer"), Column("of_shown", "number")),
         note=_(
             "More answers than banners shown were counted: something hides from us that the "
             "banner was shown, as blockers do."
@@ -334,16 +334,11 @@ def _series(label: str, rates: Iterable[Rate | None], told: Sequence[Told]) -> d
 
 
 def _numbers(subject: Subject, group: Group | None) -> dict[str, Any]:
+    names = [column.name for column in _RATE]
     if group is not None and group.hidden:
-        return {**dict.fromkeys(_RATE), "reason": f"fewer_than_{subject.report.smallest_group}"}
+        return {**dict.fromkeys(names), "reason": f"fewer_than_{subject.report.smallest_group}"}
     rate = subject.of(group)
     if rate is None:
-        return {**dict.fromkeys(_RATE), "reason": "no_data"}
+        return {**dict.fromkeys(names), "reason": "no_data"}
     values = (rate.numerator, rate.denominator, rate.value, rate.low, rate.high, rate.reason)
-    return dict(zip(_RATE, values, strict=True))
-
-
-def _cell(value: Any) -> str:  # noqa: ANN401
-    if value is None:
-        return ""
-    return formula_safe(value) if isinstance(value, str) else str(value)
+    return dict(zip(names, values, strict=True))

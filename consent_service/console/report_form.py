@@ -169,6 +169,11 @@ def _rate(args: Mapping[str, str], errors: dict[str, list[str]]) -> tuple[str, s
     return name, purpose or None
 
 
+def longer(step: Step | None) -> Step | None:
+    """Return the step after this one; None after the longest."""
+    return {"day": "week", "week": "month"}.get(step or "")  # type: ignore[return-value]
+
+
 def _fitting(since: date, until: date) -> Step:
     length = (until - since).days + 1
     if length <= _BY_DAY:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -12,17 +13,23 @@ from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
 from consent_service.access.auth import current_actor, needs
+from consent_service.consents import export
 from consent_service.console import report_form
 from consent_service.console.blueprints import workspace
 from consent_service.console.flashes import say
 from consent_service.console.report_answer import Answer
+from consent_service.console.report_form import longer
 from consent_service.console.report_lists import choices, filters, rate_key
 from consent_service.console.report_tiles import tiles, verdict
 from consent_service.console.report_words import RATES, dimension_name, few
 from consent_service.console.shell import error_messages
 from consent_service.db import Database
+from consent_service.downloads import download
 from consent_service.errors import Fields, NotFound, ValidationFailed
+from consent_service.formats import FORMATS, written
 from consent_service.reports.counting import DIMENSIONS
+from consent_service.reports.export import export_rates, file_name
+from consent_service.reports.files import form_in
 from consent_service.reports.service import ask, set_smallest_group, smallest_group, today
 from consent_service.reports.suppression import LARGEST, SMALLEST
 from consent_service.tenants.auth import current_tenant
@@ -48,7 +55,7 @@ def reports(tenant: str) -> Page:
     return _page(sites, site, answer)
 
 
-@workspace.get("/reports/<string:key>.csv")
+@workspace.get("/reports/charts/<string:key>.csv")
 @needs("reports:read")
 def chart_file(tenant: str, key: str) -> FlaskResponse:
     """Give the numbers of a chart as a file.
@@ -59,11 +66,48 @@ def chart_file(tenant: str, key: str) -> FlaskResponse:
     answer = _answer(_site(sites_of(use(Database), current_tenant().id)))
     if key not in answer.figures:
         raise NotFound
-    response = FlaskResponse(answer.figures[key].csv(), mimetype="text/csv")
-    question = answer.report.question
-    name = f"{key}-{question.site_key}-{question.since}-{question.until}.csv"
-    response.headers.set("Content-Disposition", "attachment", filename=name)
-    return response
+    figure, asked = answer.figures[key], answer.report.question
+    name = file_name(key, asked.site_key, asked.since, asked.until, "csv")
+    return download(written("csv", figure.file, figure.numbers), name, FORMATS["csv"].mimetype)
+
+
+@workspace.get("/reports/rates.<string:form>")
+@needs("reports:read")
+def rates_file(tenant: str, form: str) -> FlaskResponse:
+    """Give all numbers of a question as a file.
+
+    :raises UnknownForm: when there is no such kind of file
+    """
+    del tenant
+    kind = form_in(FORMATS.keys(), form)
+    report = _answer(_site(sites_of(use(Database), current_tenant().id))).report
+    asked = report.question
+    name = file_name("rates", asked.site_key, asked.since, asked.until, kind)
+    return download(export_rates(report, kind), name, FORMATS[kind].mimetype)
+
+
+@workspace.get("/reports/records.<string:form>")
+@needs("records:export")
+def records_file(tenant: str, form: str) -> FlaskResponse:
+    """Give the records of the question's days as a file; whose they are, to who may look them up.
+
+    :raises UnknownForm: when there is no such kind of file
+    """
+    del tenant
+    kind = form_in(export.FORMS, form)
+    site = _site(sites_of(use(Database), current_tenant().id))
+    asked = report_form.read(request.args, site.site_key, today(site)).question
+    chunks = export.export_records(
+        use(Database),
+        site,
+        asked.since,
+        asked.until,
+        kind,
+        by=current_actor(),
+        with_visitors="records:read" in current_actor().permissions,
+    )
+    name = file_name("records", site.site_key, asked.since, asked.until, kind)
+    return download(chunks, name, FORMATS[kind].mimetype)
 
 
 @workspace.post("/reports/settings")
@@ -99,8 +143,17 @@ def _answer(site: Site) -> Answer:
     :raises ValidationFailed: when it is not what the form offers
     """
     asked = report_form.read(request.args, site.site_key, today(site))
-    report = ask(use(Database), site, asked.question, compare_with=asked.compare_with)
-    return Answer(site, asked, report)
+    while True:
+        try:
+            report = ask(use(Database), site, asked.question, compare_with=asked.compare_with)
+        except ValidationFailed as error:
+            step = asked.question.step
+            if request.args.get("step") or step is None or set(error.fields or ()) != {"step"}:
+                raise
+            # Too many groups for so many points, and nobody has asked for these.
+            asked = replace(asked, question=replace(asked.question, step=longer(step)))
+        else:
+            return Answer(site, asked, report)
 
 
 def _page(
@@ -120,6 +173,8 @@ def _page(
         "choices": choices(sites, answer),
         "chosen_rate": rate_key(answer.subject.rate, answer.subject.purpose) if answer else "",
         "filters": filters(site, answer),
+        "forms": FORMATS,
+        "record_forms": export.FORMS,
         "answer": answer,
         "smallest_group": smallest_group(use(Database), site.tenant_id),
         "smallest_allowed": (SMALLEST, LARGEST),

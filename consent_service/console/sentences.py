@@ -82,7 +82,18 @@ _KNOWN = (
     N_("It must not be after today, which is %(day)s where the site is."),
     N_("A report is about %(days)s days at most."),
     N_("These are %(number)s points, and at most %(most)s are given."),
+    N_(
+        "These are %(points)s points of %(groups)s groups each, and at most %(most)s together are "
+        "given. Choose a longer step than a %(step)s, or a shorter period."
+    ),
     N_("Give a number from %(least)s to %(most)s."),
+    # What reports on schedule say.
+    N_("Give mail or folder, and not both."),
+    N_("This service sends no mail. Its operator can set CONSENT_MAIL_URL and CONSENT_PUBLIC_URL."),
+    N_("This service puts no files into folders. Its operator can set CONSENT_EXPORT_TARGET."),
+    N_("A tenant has %(most)s schedules at most. Delete one."),
+    N_("At most %(most)s addresses."),
+    N_("Give up to five names with / between, of letters, digits, '_', '-' and '.'."),
 )
 
 

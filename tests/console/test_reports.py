@@ -21,7 +21,7 @@ from consent_service.reports.counting import DIMENSIONS
 from consent_service.reports.periods import Period
 from consent_service.reports.rates import DEFINITIONS
 from consent_service.reports.report import Group, Question, Rate, Report
-from consent_service.reports.service import ask, smallest_group, today
+from consent_service.reports.service import ask, rows, smallest_group, today
 from consent_service.tenants.service import create_site, create_tenant
 from tests.builders import SITE_KEY, Service, make_service
 from tests.console.rates import count_days
@@ -86,10 +86,11 @@ def table(response: TestResponse, key: str) -> list[list[str]]:
 
 def file(member: Member, key: str, **asked: str) -> list[dict[str, str]]:
     """Return the rows of a chart's file."""
-    response = member.get(f"{HERE}/{key}.csv?{urlencode({**DAYS, **asked})}")
+    response = member.get(f"{HERE}/charts/{key}.csv?{urlencode({**DAYS, **asked})}")
     assert response.status_code == 200
     assert f"{key}-{SITE_KEY}-2026-09-18-2026-10-17.csv" in response.headers["Content-Disposition"]
-    return list(csv.DictReader(io.StringIO(response.get_data(as_text=True))))
+    *rows, _end = csv.DictReader(io.StringIO(response.get_data(as_text=True)))
+    return rows
 
 
 def report(service: Service, **changes: object) -> Report:
@@ -301,8 +302,8 @@ def test_what_is_asked_for_stays_in_the_form_and_in_every_link(owner: Member) ->
         assert f'<option value="{value}" selected>' in body
     assert 'name="from" value="2026-09-18"' in body
     assert 'name="to" value="2026-10-17"' in body
-    links = re.findall(r'href="(/console/t/example/reports/[^"]+)"', body)
-    assert len(links) == 3
+    links = re.findall(r'href="(/console/t/example/reports/[^"]+\.[^"]+)"', body)
+    assert len(links) == 3 + 4 + 3
     for link in links:
         for part in urlencode({**DAYS, **asked}).split("&"):
             assert part in link.replace("&amp;", "&")
@@ -392,7 +393,7 @@ def test_rates_are_for_who_may_see_them_and_of_the_tenant_alone(fresh: Service) 
     assert 'class="card settings"' not in ask_page(sign_in(fresh, "analyst")).get_data(True)
     developer = sign_in(fresh, "developer")
     assert developer.get(HERE).status_code == 403
-    assert developer.get(f"{HERE}/funnel.csv").status_code == 403
+    assert developer.get(f"{HERE}/charts/funnel.csv").status_code == 403
     assert "/reports" not in developer.get("/console/t/example/sites").get_data(as_text=True)
     hostile = create_tenant(database, "hostile", "Hostile Ltd", by=OPERATOR)
     create_site(database, hostile, "Theirs", ["https://theirs.example"], by=OPERATOR)
@@ -401,14 +402,14 @@ def test_rates_are_for_who_may_see_them_and_of_the_tenant_alone(fresh: Service) 
     assert page.status_code == 422
     assert "App" not in text(page)
     assert other.get(HERE).status_code == 404
-    assert other.get(f"{HERE}/funnel.csv").status_code == 404
+    assert other.get(f"{HERE}/charts/funnel.csv").status_code == 404
 
 
 def test_a_chart_that_is_not_there_has_no_file(owner: Member) -> None:
-    assert owner.get(f"{HERE}/breakdown.csv?{urlencode(DAYS)}").status_code == 404
-    assert owner.get(f"{HERE}/pie.csv?{urlencode(DAYS)}").status_code == 404
+    assert owner.get(f"{HERE}/charts/breakdown.csv?{urlencode(DAYS)}").status_code == 404
+    assert owner.get(f"{HERE}/charts/pie.csv?{urlencode(DAYS)}").status_code == 404
     hidden = urlencode({**DAYS, "where": "country:BI"})
-    assert owner.get(f"{HERE}/funnel.csv?{hidden}").status_code == 404
+    assert owner.get(f"{HERE}/charts/funnel.csv?{hidden}").status_code == 404
 
 
 def test_who_may_says_which_groups_are_too_small(service: Service) -> None:
@@ -453,3 +454,58 @@ def test_today_is_the_last_day_unless_another_is_asked_for(counted: Service) -> 
     body = sign_in(counted, "auditor").get(HERE).get_data(as_text=True)
     assert f'name="to" value="{today(counted.site)}"' in body
     assert '<option value="30" selected>' in body
+
+
+def test_all_numbers_are_there_as_files_of_each_kind(counted: Service, owner: Member) -> None:
+    asked = {"group": "country", "step": "month", "where": "language:en"}
+    body = ask_page(owner, **asked).get_data(as_text=True)
+    links = re.findall(r'href="(/console/t/example/reports/(?:rates|records)\.[^"]+)"', body)
+    assert len(links) == 4 + 3
+    question = Question(SITE_KEY, date(2026, 9, 18), LAST, ("language", "en"), "country", "month")
+    expected = list(rows(ask(counted.built.database, counted.site, question)))
+    for link in links[:4]:
+        response = owner.get(link.replace("&amp;", "&"))
+        assert response.status_code == 200
+        name = f"rates-{SITE_KEY}-2026-09-18-2026-10-17"
+        assert name in response.headers["Content-Disposition"]
+        if "rates.csv" in link:
+            *found, _end = csv.DictReader(io.StringIO(response.get_data(as_text=True)))
+            assert [(row["group_value"], row["rate"], row["numerator"]) for row in found] == [
+                (row["group_value"] or "", row["rate"], str(row["numerator"] or 0))
+                if not row["hidden"]
+                else (row["group_value"] or "", row["rate"], "")
+                for row in expected
+            ]
+    assert owner.get(f"{HERE}/rates.pdf?{urlencode(DAYS)}").status_code == 404
+
+
+def test_records_are_taken_along_with_ids_by_who_may_look_them_up(fresh: Service) -> None:
+    record = fresh.choose().get_json()["record"]
+    fill_with(fresh.built.database, fresh.site, Crowd(LAST, shown=50, answers=40, accepted=20))
+    for role, with_ids in (("dpo", True), ("analyst", False)):
+        member = sign_in(fresh, role)
+        taken = member.get(f"{HERE}/records.ndjson").get_data(as_text=True)
+        assert record["id"] in taken
+        assert (record["visitor_id"] in taken) is with_ids
+        page = text(ask_page(member))
+        assert f"The records of these days, {'with' if with_ids else 'without'} the ids" in page
+    events = sign_in(fresh).get("/console/t/example/audit.ndjson").get_data(as_text=True)
+    assert events.count("records.exported") == 2
+
+
+def test_a_series_of_too_many_groups_is_of_longer_steps(fresh: Service) -> None:
+    crowds = [
+        Crowd(LAST, shown=50, answers=40, accepted=20).of(country=f"{first}{second}")
+        for first in "ABCDEFGHIJ"
+        for second in "KLMNOPQ"
+    ]
+    fill_with(fresh.built.database, fresh.site, *crowds)
+    owner = sign_in(fresh)
+    page = ask_page(owner, group="country")
+    assert page.status_code == 200
+    # Seventy countries of thirty days would be more than 2,000.
+    assert len(table(page, "over-time")) == 1 + 5
+    assert "The chart has the 15 largest of 70 groups." in text(page)
+    told = ask_page(owner, group="country", step="day")
+    assert told.status_code == 422
+    assert "Step: These are 30 points of 70 groups each" in text(told)
