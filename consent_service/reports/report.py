@@ -101,3 +101,5 @@ class Report:
     comparisons: Sequence[Comparison]
     #: When the newest of what is counted was counted; None before anything was.
     counted_at: datetime | None
+    #: Whether all days are being counted anew, so that some are missing or in another time zone.
+    recounting: bool

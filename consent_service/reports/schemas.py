@@ -188,6 +188,12 @@ class RatesOut(Schema):
         allow_none=True,
         metadata={"description": "When the newest was counted; null before anything was."},
     )
+    recounting = fields.Boolean(
+        required=True,
+        metadata={
+            "description": "All days are being counted anew: some are missing, or in another zone."
+        },
+    )
     smallest_group = fields.Integer(required=True)
     purposes = fields.List(fields.String(), required=True)
     total = fields.Nested(GroupOut, required=True)

@@ -23,6 +23,7 @@ from consent_service.reports.periods import Period, steps_of
 from consent_service.reports.questions import Compared, check, check_size
 from consent_service.reports.rates import compared, rates_of
 from consent_service.reports.report import Comparison, Group, Point, Question, Rate, Report, Step
+from consent_service.reports.rollups import MARK
 from consent_service.reports.suppression import DEFAULT, LARGEST, SMALLEST
 from consent_service.tenants.service import Site
 
@@ -51,7 +52,8 @@ def ask(
                 _states.tenant_id == site.tenant_id, _states.site_id == site.id
             )
         ).one_or_none()
-        time_zone = state.time_zone if state else site.time_zone
+        recounting = state is not None and state.time_zone.startswith(MARK)
+        time_zone = state.time_zone if state and not recounting else site.time_zone
         # While rollups are made anew for another time zone, its days are asked about already.
         check(question, compare_with, max(_today(time_zone), today(site)))
         smallest = _smallest_group(connection, site.tenant_id)
@@ -86,6 +88,7 @@ def ask(
         points=found.points,
         comparisons=comparisons,
         counted_at=state.counted_at if state else None,
+        recounting=recounting,
     )
 
 
@@ -168,6 +171,7 @@ def shown(report: Report) -> dict[str, Any]:
         "step": question.step,
         "time_zone": report.time_zone,
         "counted_at": clock.rfc3339(report.counted_at) if report.counted_at else None,
+        "recounting": report.recounting,
         "smallest_group": report.smallest_group,
         "purposes": list(report.purposes),
         "total": _shown_group(report.total),
