@@ -47,7 +47,8 @@ def rebuild(site_key: str | None, *, every: bool) -> None:
         counted = [day for site in sites for day in _rebuild(rollups, site)]
     records = sum(day.records for day in counted)
     impressions = sum(day.impressions for day in counted)
-    click.echo(f"Counted {len(counted)} days anew: {records} records, {impressions} impressions.")
+    days = "1 day" if len(counted) == 1 else f"{len(counted)} days"
+    click.echo(f"Counted {days} anew: {records} records and {impressions} impressions.")
 
 
 def _rebuild(rollups: Rollups, site: Site) -> list[Recounted]:

@@ -72,18 +72,18 @@ class Counting:
             # Another process is at it.
             return False
         try:
-            if rebuild.step():
-                self._rebuilds[site.id] = rebuild
-            else:
-                log.info(
-                    "site was counted anew",
-                    extra={"site": site.site_key, "days": len(rebuild.days)},
-                )
+            rebuild.step()
         except (Contended, Unavailable):
             self._rebuilds[site.id] = rebuild
             raise
         except Superseded:
             log.info("counting anew was superseded", extra={"site": site.site_key})
+            return True
+        if rebuild.left:
+            self._rebuilds[site.id] = rebuild
+        elif rebuild.days:
+            told = {"site": site.site_key, "days": len(rebuild.days)}
+            log.info("all days of a site were counted anew", extra=told)
         return True
 
 

@@ -49,7 +49,7 @@ _ERASED = 5000
 MARK = "anew "
 
 #: Whoever makes rollups anew and has not written for so many seconds has been killed.
-LEASE_SECONDS = 60
+LEASE_SECONDS = 30
 
 #: Sites that one query asks about.
 _FLAGS = 100
@@ -183,10 +183,20 @@ class Rollups:
                 return None
             return self._recount(snapshot, site, state, ZoneInfo(zone), day)
 
-    def _recount(
-        self, snapshot: Snapshot, site: Site, state: State, zone: ZoneInfo, day: date
+    def _recount(  # noqa: PLR0913 - what is counted, and what is written of it
+        self,
+        snapshot: Snapshot,
+        site: Site,
+        state: State,
+        zone: ZoneInfo,
+        day: date,
+        mark: str | None = None,
     ) -> Recounted:
-        """Count a day anew, from all its records and impressions."""
+        """Count a day anew, from all its records and impressions.
+
+        :param mark: what the state says afterwards in the place of a time zone; what it said before
+            unless given
+        """
         connection = snapshot.connection
         since, until = bounds(day, zone)
         count = _Count(connection, site, zone, self._purposes, only=day)
@@ -201,7 +211,7 @@ class Rollups:
         ]
         cells = count.tally.cells()
         with snapshot.writing() as writing:
-            store.write_state(writing, site, state)
+            store.write_state(writing, site, state, mark)
             store.delete_day(writing, site, day)
             store.insert_cells(writing, site, cells)
             changes.forget(writing, site, counted)
@@ -246,19 +256,15 @@ class Rollups:
         return sorted(days)
 
     def rebuild_day(
-        self, site: Site, zone: ZoneInfo, mark: str, day: date | None
-    ) -> Recounted | None:
-        """Count a day anew for a :class:`Rebuild`; None for the day: that was the last one."""
+        self, site: Site, zone: ZoneInfo, mark: str, day: date, *, last: bool
+    ) -> Recounted:
+        """Count a day anew for a :class:`Rebuild`; the last one settles the site."""
         with self._database.snapshot(site.tenant_id, site.id) as snapshot:
             state = store.find_state(snapshot.connection, site)
             name = time_zone_of(snapshot.connection, site)
             if state is None or state.time_zone != mark or name != zone.key:
                 raise Superseded
-            if day is not None:
-                return self._recount(snapshot, site, state, zone, day)
-            with snapshot.writing() as writing:
-                store.write_state(writing, site, state, zone.key)
-        return None
+            return self._recount(snapshot, site, state, zone, day, zone.key if last else mark)
 
 
 class Rebuild:
@@ -276,7 +282,8 @@ class Rebuild:
         self._rollups = rollups
         self._zone = zone
         self._mark = mark
-        self._left = list(reversed(days))
+        #: Days to be counted yet, the next one last.
+        self.left = list(reversed(days))
 
     def step(self) -> Recounted | None:
         """Count the next day; None when all is done. May be called again after an error.
@@ -285,10 +292,13 @@ class Rebuild:
         :raises Contended: when somebody else is counting the site
         :raises Unavailable: when the database cannot do it now
         """
-        day = self._left[-1] if self._left else None
-        done = self._rollups.rebuild_day(self.site, self._zone, self._mark, day)
-        if self._left:
-            self._left.pop()
+        if not self.left:
+            return None
+        last = len(self.left) == 1
+        done = self._rollups.rebuild_day(
+            self.site, self._zone, self._mark, self.left[-1], last=last
+        )
+        self.left.pop()
         return done
 
 

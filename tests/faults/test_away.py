@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
+import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -13,10 +15,12 @@ from sqlalchemy import make_url
 from consent_service import db
 from consent_service.consents import tokens
 from consent_service.signing import Keyring
+from consent_service.worker import Worker, jobs
 from tests.builders import Service, make_service, make_user_token
 from tests.faults.processes import GRANT, HTTP, REFUSAL, ServiceProcess, Visitor
 from tests.faults.whole import check_whole
-from tests.servers import Postgres, wait_until
+from tests.reports.histories import History
+from tests.servers import PATIENCE, Postgres, wait_until
 
 
 def file_of(service: Service) -> Path:
@@ -216,3 +220,30 @@ def test_a_service_starts_without_its_file_and_finds_it_later(tmp_path: Path) ->
         folder.unlink()
         aside.rename(folder)
         assert_all_goes_on(process, token)
+
+
+def test_a_worker_waits_for_a_database_that_is_away_and_goes_on(
+    postgres: Postgres, on_postgres: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    database = on_postgres.built.database
+    caplog.set_level("INFO", "consent_service.worker")
+    history = History(database, on_postgres.tenant)
+    stop = threading.Event()
+    worker = threading.Thread(target=Worker(database, jobs(database), stop).run, daemon=True)
+    worker.start()
+    try:
+        for _ in range(2):
+            history.record(1, datetime(2026, 9, 3, tzinfo=UTC))
+            wait_until(history.is_counted, "nothing is counted")
+            caplog.clear()
+            postgres.kill()
+            wait_until(lambda: "cannot be reached" in caplog.text, "it is not missed")
+            postgres.start()
+            wait_until(lambda: "database is back" in caplog.text, "it is not said")
+            said = [each.message for each in caplog.records if each.name.endswith(".worker")]
+            assert said == ["database cannot be reached; the worker waits", "database is back"]
+    finally:
+        stop.set()
+        worker.join(PATIENCE)
+    assert not worker.is_alive()
+    history.check()

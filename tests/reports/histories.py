@@ -179,6 +179,10 @@ class History:
         self.settle()
         assert counted(self.database, self.site) == expected(self.database, self.site)
 
+    def is_counted(self) -> bool:
+        """Say whether the rollups are what they must be."""
+        return counted(self.database, self.site) == expected(self.database, self.site)
+
 
 def counted(database: Database, site: Site) -> Counts:
     """Return a site's rollups."""
