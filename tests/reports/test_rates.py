@@ -66,6 +66,12 @@ def test_an_interval_holds_the_share_and_is_one_of_shares(share: tuple[int, int]
     assert mirrored == pytest.approx((1 - high, 1 - low))
 
 
+@given(st.integers(1, 10**6))
+def test_the_interval_of_none_begins_at_0_and_that_of_all_ends_at_1(number: int) -> None:
+    assert wilson(0, number)[0] == 0
+    assert wilson(number, number)[1] == 1
+
+
 @given(shares)
 def test_an_interval_is_narrower_for_more_people(share: tuple[int, int]) -> None:
     numerator, denominator = share
@@ -184,6 +190,7 @@ def rate(numerator: int, denominator: int) -> Rate:
         # An expected count of 4.5, and one of 5.
         ((0, 20), (9, 20), "too_few"),
         ((0, 20), (10, 20), "higher"),
+        ((1, 10), (200, 400), "too_few"),
         ((0, 400), (0, 400), "too_few"),
         ((400, 400), (400, 400), "too_few"),
         ((0, 0), (10, 20), "too_few"),
