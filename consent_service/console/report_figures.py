@@ -13,6 +13,7 @@ from consent_service.console.i18n import language
 from consent_service.console.report_subject import Subject, Told
 from consent_service.console.report_words import (
     DASH,
+    dimension_in_text,
     dimension_name,
     few,
     interval,
@@ -97,7 +98,9 @@ def over_time(subject: Subject) -> Figure:
             for _name, line in columns
         ],
         file=(*_DAYS, Column("group"), *_RATE),
-        note=" ".join(filter(None, (_largest_only(len(lines), len(report.groups)), _gaps(report)))),
+        note=" ".join(
+            filter(None, (_largest_only(len(lines), len(report.groups)), _gaps(subject, lines)))
+        ),
     )
 
 
@@ -111,7 +114,7 @@ def breakdown(subject: Subject) -> Figure:
     title = _(
         "%(rate)s by %(dimension)s",
         rate=subject.name,
-        dimension=_in_a_sentence(report.question.group or ""),
+        dimension=dimension_in_text(report.question.group or ""),
     )
     rates = [subject.of(group) for group in bars]
     return Figure(
@@ -207,20 +210,17 @@ def funnel(subject: Subject) -> Figure:
     )
 
 
-def _in_a_sentence(dimension: str) -> str:
-    name = dimension_name(dimension)
-    return name if dimension == "gpc" else name.lower()
-
-
 def _is_drawn(subject: Subject, line: Group) -> bool:
     """Say whether a line has a point that is not hidden."""
     found = (subject.of(_at(point, line)) for point in subject.report.points)
     return any(rate and rate.value is not None for rate in found)
 
 
-def _gaps(report: Report) -> str:
+def _gaps(subject: Subject, lines: Sequence[Group]) -> str:
     """Say why lines have gaps, where small numbers make them."""
-    hidden = any(group.hidden for point in report.points for group in (point.total, *point.groups))
+    report = subject.report
+    found = (_at(point, line) for point in report.points for line in lines or [report.total])
+    hidden = any(group is not None and group.hidden for group in found)
     return str(_("Gaps are days of %(few)s.", few=few(report))) if hidden else ""
 
 

@@ -152,6 +152,12 @@ def dimension_name(dimension: str) -> str:
     return str(gettext(_DIMENSIONS[dimension]))
 
 
+def dimension_in_text(dimension: str) -> str:
+    """Return what a dimension is called within a sentence."""
+    name = dimension_name(dimension)
+    return name if dimension == "gpc" else name.lower()
+
+
 def value_name(dimension: str, value: str) -> str:
     """Return what a value of a dimension is called; as it is where it has no other name."""
     known = _VALUES.get((dimension, value)) or _BROWSERS.get(value)

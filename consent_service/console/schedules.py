@@ -15,7 +15,7 @@ from consent_service.config import Settings
 from consent_service.console.blueprints import workspace
 from consent_service.console.flashes import say
 from consent_service.console.i18n import LANGUAGES, language
-from consent_service.console.report_words import dimension_name, value_name
+from consent_service.console.report_words import dimension_in_text, dimension_name, value_name
 from consent_service.db import Database
 from consent_service.errors import Fields, UnknownSchedule, ValidationFailed
 from consent_service.formats import FORMATS
@@ -128,7 +128,7 @@ def _page(asked: dict[str, Any], errors: Fields | None = None) -> str:
             *((name, dimension_name(name)) for name in DIMENSIONS),
         ],
         spoken=list(LANGUAGES.items()),
-        dimension_name=dimension_name,
+        dimension_in_text=dimension_in_text,
         value_name=value_name,
         where_to=_where_to,
         asked=asked,

@@ -40,6 +40,36 @@ PAINTED = """(canvas, name) => {
 }"""
 
 
+#: Pixels of the interval around a chart's first line, and of whiskers within bars.
+INTERVALS = """(canvas) => {
+    const style = getComputedStyle(document.documentElement);
+    const probe = document.createElement("canvas").getContext("2d");
+    const colour = (...names) => {
+        for (const [name, opaque] of names) {
+            probe.globalAlpha = opaque;
+            probe.fillStyle = style.getPropertyValue(name);
+            probe.fillRect(0, 0, 1, 1);
+        }
+        return [...probe.getImageData(0, 0, 1, 1).data];
+    };
+    const { width, height } = canvas;
+    const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+    const is = (at, wanted, near) =>
+        [0, 1, 2].every((part) => Math.abs(data[at + part] - wanted[part]) <= near);
+    const bar = colour(["--series-1", 1]);
+    const ink = colour(["--ink", 1]);
+    const band = colour(["--card", 1], ["--series-1", 0.16]);
+    const rows = 4 * width * 4;
+    let bands = 0;
+    let whiskers = 0;
+    for (let at = rows; at < data.length - rows; at += 4) {
+        if (is(at, band, 4)) bands++;
+        if (is(at, ink, 60) && is(at - rows, bar, 2) && is(at + rows, bar, 2)) whiskers++;
+    }
+    return { bands, whiskers };
+}"""
+
+
 @dataclass(frozen=True)
 class House:
     """A console whose site was counted for two months, and who looks at it."""
@@ -99,10 +129,13 @@ def test_axe_finds_nothing_and_charts_fit_every_screen(browser: Browser, house: 
             assert found.violations_count == 0, (options, found.generate_report())
 
 
-def test_a_chart_says_in_words_what_it_shows(browser: Browser, house: House) -> None:
+def test_a_chart_has_its_intervals_and_says_in_words_what_it_shows(
+    browser: Browser, house: House
+) -> None:
     with at_desk(browser, house.url, house.owner) as desk:
         page = desk.new_page()
         page.goto(house.page("&group=country"))
+        assert canvas(page, "breakdown").evaluate(INTERVALS)["whiskers"] > 20
         shown = page.get_by_role("img", name="Opt-in: analytics in English by country")
         expect(shown).to_have_accessible_description(
             re.compile(r"^Highest: Tanzania, [\d.]+%\. Lowest: United Kingdom, [\d.]+%\.$")
@@ -217,10 +250,13 @@ def test_without_scripts_the_form_and_the_tables_do(browser: Browser, house: Hou
         expect(page.locator("canvas").first).to_be_hidden()
 
 
-def test_the_keyboard_reaches_every_explanation(browser: Browser, house: House) -> None:
+def test_a_line_has_its_interval_and_the_keyboard_reaches_what_it_means(
+    browser: Browser, house: House
+) -> None:
     with at_desk(browser, house.url, house.owner) as desk:
         page = desk.new_page()
         page.goto(house.page())
+        assert canvas(page, "over-time").evaluate(INTERVALS)["bands"] > 2000
         page.locator("summary", has_text="What is this?: Interaction").focus()
         page.keyboard.press("Enter")
         expect(

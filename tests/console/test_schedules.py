@@ -56,7 +56,7 @@ def test_a_file_is_sent_paused_sent_again_and_deleted(sending: Service) -> None:
     assert "Nothing is sent yet" in text(dpo.get(HERE))
     page = text(dpo.get(make(dpo).location))
     assert "the first time when what runs now is over." in page
-    assert "App Every week, XLSX, by Country amina@example.com, juma@example.com Never" in page
+    assert "App Every week, XLSX, by country amina@example.com, juma@example.com Never" in page
     assert "In use" in page
     pause, delete = buttons(dpo)
     assert "It is paused." in text(dpo.get(dpo.submit(pause).location))

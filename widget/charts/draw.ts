@@ -124,6 +124,8 @@ function lineOf({ series, labels }: Figure, palette: Palette, index: number): Ch
     pointHoverRadius: 5,
     pointBorderWidth: SHAPES[index] === "star" ? 2 : 1,
     spanGaps: false,
+    // Points stand out over the edge.
+    clip: 8,
   };
 }
 
