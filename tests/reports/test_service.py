@@ -212,6 +212,13 @@ def test_a_purpose_that_few_were_asked_about_is_left_out(house: Service) -> None
     enough = report_on(house, site_with(house, older, newer(40)))
     assert enough.purposes == ["analytics", "maps", "preferences"]
     assert of(enough.total, "opt_in", "maps").denominator == 40
+    # Version 1, which is hidden with the four, did not ask about it.
+    most = Crowd(UNTIL, 900, 200, 90, purposes=purposes).of(notice_version=3)
+    site = site_with(house, Crowd(shown=90, answers=30), newer(4), most)
+    assert report_on(house, site).purposes == ["analytics", "maps", "preferences"]
+    told = report_on(house, site, group="notice_version")
+    assert sizes(told.groups) == {"3": 900, "1": None, "2": None}
+    assert told.purposes == ["analytics", "preferences"]
     # Four of version 2 cannot be told from the purpose that is new in it.
     versions = site_with(house, older, newer(4), Crowd(UNTIL, 90, 30, 9).of(notice_version=3))
     by_version = report_on(house, versions, group="notice_version")
