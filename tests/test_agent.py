@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent_service.agent import browser_family, device_class
+from consent_service.agent import browser_family, device_class, is_bot
 
 WEBKIT = "AppleWebKit/537.36 (KHTML, like Gecko)"
 
@@ -48,3 +48,34 @@ def test_whatever_comes_only_a_few_words_are_kept(agent: str) -> None:
         "samsung",
         "uc",
     }
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "",
+        " ",
+        "curl/8.5.0",
+        "python-requests/2.32.3",
+        "Go-http-client/2.0",
+        "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
+        "Mozilla/5.0 (compatible; GPTBot/1.2; +https://openai.com/gptbot)",
+        f"Mozilla/5.0 (X11; Linux x86_64) {WEBKIT} HeadlessChrome/131.0.0.0 Safari/537.36",
+        f"Mozilla/5.0 (Linux; Android 11; moto g power) {WEBKIT} Chrome/119.0.0.0 Mobile Safari/537.36 Chrome-Lighthouse",
+    ],
+)
+def test_programs_are_told_from_people(agent: str) -> None:
+    assert is_bot(agent)
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        f"Mozilla/5.0 (Windows NT 10.0) {WEBKIT} Chrome/131.0.0.0 Safari/537.36",
+        f"Mozilla/5.0 (Linux; Android 10; CUBOT_X30) {WEBKIT} Chrome/120.0.0.0 Mobile Safari/537.36",
+        f"Mozilla/5.0 (Linux; Android 12; itel A60) {WEBKIT} Version/4.0 Chrome/110 Mobile Safari/537.36 [FB_IAB/FB4A;FBAV/400;]",
+        "Opera/9.80 (Android; Opera Mini/69.0.2254/191.303; U; en) Presto/2.12.423 Version/12.16",
+    ],
+)
+def test_people_are_no_programs(agent: str) -> None:
+    assert not is_bot(agent)

@@ -48,6 +48,7 @@ GOOD = [
     ("mail_from", "consent+no-reply@mail.example.com", "consent+no-reply@mail.example.com"),
     ("limit_reads", "100 per second;5000 per hour", "100 per second;5000 per hour"),
     ("limit_writes", "10/minute", "10/minute"),
+    ("limit_events", "10/minute", "10/minute"),
     ("host", "0.0.0.0", "0.0.0.0"),  # noqa: S104 - only read here
     ("host", "::", "::"),
     ("port", "65535", 65535),

@@ -53,19 +53,29 @@ const wholeFile = {
   },
 };
 
+/** Names that only the files of one build call each other by. Each gets a shorter one, the same in all of them. */
+const OWN_NAMES = [
+  ...["adopt", "begin", "buildPreferences", "complete", "deleteRefused", "fetchConfig", "follow", "offerLanguages"],
+  ...["standing", "tend", "tickedChoices", "turn", "uncover", "whatChanged"],
+];
+let shorter = {};
+
 /** esbuild puts the files together, terser makes the result smaller than esbuild alone does. */
 async function bundle(entry, plugins = []) {
   // The server puts a function around the script, together with its constants, so it needs none of its own.
-  const { outputFiles } = await esbuild.build({
+  const { outputFiles, mangleCache } = await esbuild.build({
     entryPoints: [path.join(here, "src", entry)],
     bundle: true,
     minifySyntax: true,
     format: "esm",
-    target: "es2020",
+    target: "es2021",
     charset: "utf8",
+    mangleProps: new RegExp(`^(${OWN_NAMES.join("|")})$`),
+    mangleCache: shorter,
     plugins: [...plugins, styleText],
     write: false,
   });
+  shorter = mangleCache;
   const { code } = await minify(outputFiles[0].text, {
     module: true,
     ecma: 2020,
@@ -115,10 +125,11 @@ function checkSize(name, built) {
 }
 
 const { sizeBudget } = JSON.parse(await readFile(path.join(here, "package.json"), "utf8"));
+// The first gets the shortest names.
+const widget = await bundle("index.ts");
 const more = await bundle("more/index.ts");
 // Named by its content: browsers keep it for good, and a script never meets the file of another version.
 const moreName = `more-${createHash("sha256").update(more).digest("hex").slice(0, 16)}.js`;
-const widget = await bundle("index.ts");
 const whole = await bundle("index.ts", [wholeFile]);
 const charts = await bundleCharts();
 

@@ -8,7 +8,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from consent_service.consents.record import ACTIONS, SURFACES, Decision
 
-#: A page that was left open for longer says nothing about how long somebody thought.
+#: A page that was left open for longer than a day says nothing about how long somebody thought.
 LONGEST_MS = 86_400_000
 
 
@@ -55,16 +55,20 @@ class DecisionIn(Schema):
     gpc = signal_field()
     after_ms = fields.Integer(
         strict=True,
+        allow_none=True,
         load_default=None,
-        validate=validate.Range(0, LONGEST_MS),
+        validate=validate.Range(min=0),
         metadata={
             "description": "Milliseconds from the banner's showing to the choice, where the page "
-            "knows. Counted, and no part of the record."
+            "knows; more than a day counts as not known. No part of the record."
         },
     )
 
     @post_load
     def _make(self, data: dict[str, Any], **_: Any) -> Decision:  # noqa: ANN401
+        # No choice is refused because somebody left the page open.
+        if (data["after_ms"] or 0) > LONGEST_MS:
+            data["after_ms"] = None
         return Decision(**data)
 
 

@@ -64,10 +64,13 @@ class _Row:
 class Impressions:
     """Impressions that this process has counted and not yet written."""
 
-    def __init__(self, database: Database, notices: NoticeDirectory) -> None:
+    def __init__(
+        self, database: Database, notices: NoticeDirectory, *, most_held: int = MOST_HELD
+    ) -> None:
         """Count from now on; :meth:`flush` writes once, :meth:`start` goes on for ever."""
         self._database = database
         self._notices = notices
+        self._most_held = most_held
         self._lock = threading.Lock()
         self._held: Counter[_Row] = Counter()
         #: What no longer grows, by tenant, with its ids: the same however often it is tried.
@@ -111,7 +114,7 @@ class Impressions:
             bot,
         )
         with self._lock:
-            if row in self._held or len(self._held) + self._waiting_rows < MOST_HELD:
+            if row in self._held or len(self._held) + self._waiting_rows < self._most_held:
                 self._held[row] += 1
             else:
                 self._dropped += 1

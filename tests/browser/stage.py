@@ -66,6 +66,7 @@ class Stage:
         )
         page.route("**/consents", self._record)
         page.route("**/gate?*", self._decide)
+        page.route("**/events", lambda route: route.fulfill(status=202))
 
     def show(
         self,

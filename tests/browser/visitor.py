@@ -86,6 +86,11 @@ class Visitor:
         """Say whether the browser asked for a file of the demo site."""
         return f"GET {self.origin}/demo/{file}" in self.sent
 
+    def calls(self) -> list[str]:
+        """Return the paths that were called of the API, but for telling that a banner is there."""
+        asked = [urlsplit(entry.split(" ")[1]).path for entry in self.sent]
+        return [path for path in asked if path.startswith("/v1/") and not path.endswith("/events")]
+
     def cookies(self) -> dict[str, Any]:
         """Return the browser's cookies by name."""
         return {cookie.get("name", ""): cookie for cookie in self.page.context.cookies()}

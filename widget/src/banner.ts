@@ -8,11 +8,11 @@ export function buildBanner(): HTMLElement {
     "section",
     { class: `csvc-${config.theme.position}`, "aria-label": texts.title },
     words(texts.title, texts.body, texts.dismiss),
-    actions("csvc-solid", "reject_all", button("choose", "choose")),
+    actions("csvc-solid", "reject_all", button("choose")),
   );
 }
 
 /** The quiet control that stays after a choice. */
 export function buildReopen(): HTMLElement {
-  return el("aside", { "aria-label": texts.reopen }, button("reopen", "reopen"));
+  return el("aside", { "aria-label": texts.reopen }, button("reopen"));
 }

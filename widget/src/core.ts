@@ -4,7 +4,7 @@ import { happens } from "./dom";
 import { failed, on } from "./events";
 import { allows, refresh } from "./gate";
 import { run, watch } from "./gated";
-import { more, provide } from "./load-more";
+import { given, more } from "./load-more";
 import type { Core } from "./more";
 import { push, replay } from "./queue";
 import { standing } from "./store";
@@ -25,7 +25,7 @@ export async function begin(face?: Face): Promise<void> {
   try {
     // A page made ready ahead of a visit that may never come.
     if (document.prerendering) await happens("prerenderingchange");
-    provide({ adopt, decide, follow, on, open: face?.open, standing });
+    Object.assign(given, { on, open: face?.open, adopt, decide, follow, standing });
     stayInStep();
     on("change", () => {
       void run();
@@ -44,16 +44,16 @@ export async function begin(face?: Face): Promise<void> {
 
 /** What pages may call, with or without a banner. */
 export const members: Omit<ConsentService, "ready" | "open" | "withdraw"> = {
+  allows,
   get choices() {
     return standing();
   },
-  allows,
   gate: async (purpose) => {
     await refresh();
     return allows(purpose);
   },
   decide,
   link: (userToken) => more().then((rest) => rest.link(userToken)).catch(failed),
-  push,
   on,
+  push,
 };

@@ -8,6 +8,7 @@ import { bar, settle } from "./gate";
 import { more } from "./load-more";
 import type { ConsentRecord } from "./store";
 import { hasChanged, keep, standing } from "./store";
+import { sinceSeen } from "./tell";
 
 /** Whether something was recorded; nothing where it failed. */
 export type Outcome = boolean | void;
@@ -22,17 +23,28 @@ export function all(allowed: boolean): Choices {
 
 /** Deletes what refused purposes have left behind, where there is anything besides what the service itself keeps. */
 function cleanUp(choices: Choices): void {
-  const isAny = attempt(() => document.cookie.includes(";") || localStorage.length || sessionStorage.length) ?? true;
-  if (isAny && Object.values(choices).includes(false)) more().then((rest) => rest.deleteRefused(choices), failed);
+  const isEmpty = attempt(() =>
+    document.cookie
+      .split("; ")
+      .concat(Object.keys(localStorage), Object.keys(sessionStorage))
+      .every((name) => name.startsWith(config.cookie)),
+  );
+  if (!isEmpty && Object.values(choices).includes(false)) more().then((rest) => rest.deleteRefused(choices), failed);
+}
+
+/** Takes over the choices that stand now, if they have changed. */
+function take(): Choices | undefined {
+  if (!hasChanged()) return undefined;
+  const choices = { ...standing() };
+  settle(choices);
+  cleanUp(choices);
+  return choices;
 }
 
 /** Makes this page follow the choices that stand now, if they have changed: here, in another tab, or on a subdomain. */
 export function follow(): void {
-  if (!hasChanged()) return;
-  const choices = standing() ?? {};
-  settle(choices);
-  cleanUp(choices);
-  emit("change", { choices });
+  const choices = take();
+  if (choices) emit("change", { choices });
 }
 
 /** Takes over a record of this visitor's as the newest, here and in other tabs. */
@@ -43,9 +55,9 @@ export function adopt(record: ConsentRecord, token: string): void {
 }
 
 async function send(choices: Choices, action: Action, surface: Surface): Promise<boolean> {
-  const { notice_version, language } = config;
+  const { notice_version } = config;
   bar(choices);
-  const answer = await record({ choices, action, notice_version, language, surface });
+  const answer = await record({ choices, action, surface, after_ms: sinceSeen() });
   if (answer.record) {
     adopt(answer.record, answer.token);
     if (action === "withdraw" && "reload" in tag.dataset) location.reload();
@@ -79,15 +91,9 @@ export async function decide(
 
 /** Takes up the choices that stand, and from now on those made elsewhere. */
 export function stayInStep(): void {
-  hasChanged();
-  const choices = standing();
-  if (choices) {
-    bar(choices);
-    cleanUp(choices);
-  }
+  take();
   attempt(() => {
-    channel = new BroadcastChannel(config.cookie);
-    channel.onmessage = follow;
+    (channel = new BroadcastChannel(config.cookie)).onmessage = follow;
   });
   addEventListener("visibilitychange", follow);
 }

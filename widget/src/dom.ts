@@ -11,7 +11,7 @@ export function el<Tag extends keyof HTMLElementTagNameMap>(
   ...children: Child[]
 ): HTMLElementTagNameMap[Tag] {
   const element = document.createElement(tag);
-  for (const name in attributes) if (attributes[name]) element.setAttribute(name, attributes[name] as string);
+  for (const name in attributes) attributes[name] && element.setAttribute(name, attributes[name] as string);
   element.append(...(children.filter(Boolean) as (Node | string)[]));
   return element;
 }
@@ -21,8 +21,9 @@ export function attempt<Result>(action: () => Result): Result | undefined {
   try {
     return action();
   } catch {
-    return undefined;
+    // It is forbidden.
   }
+  return undefined;
 }
 
 /** Resolves once the document tells of an event. */

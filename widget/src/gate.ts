@@ -1,6 +1,6 @@
 import type { Choices, GateDecision } from "../consent-service";
 import { askGate } from "./api";
-import { config, isEssential, optionalKeys, tag } from "./config";
+import { config, optionalKeys, purposes, tag } from "./config";
 import { happens } from "./dom";
 import { emit, failed } from "./events";
 import { hasGranted } from "./store";
@@ -9,15 +9,16 @@ import { hasGranted } from "./store";
 const AFTER_FAILURE = 10;
 
 let decisions: Record<string, GateDecision> = {};
+/** What the visitor refuses; another object with each choice, which outdates the answers to questions put before it. */
 let refused: Choices = {};
 let freshUntil = 0;
 let asking: Promise<void> | undefined;
-/** Counts the choices recorded on this page: each outdates the answers to questions put before it. */
-let round = 0;
 
 /** Whether a purpose may run, by the last answer known. Everything unknown, broken or late is denied. */
 export function allows(purpose: string): boolean {
-  return isEssential(purpose) || (decisions[purpose]?.allow === true && !refused[purpose]);
+  return (
+    purposes.essential.some(({ key }) => key === purpose) || (decisions[purpose]?.allow === true && !refused[purpose])
+  );
 }
 
 /** Whether there is nothing to wait for: the visitor has refused the purpose, or nobody asks about it. */
@@ -26,10 +27,10 @@ export function isRefused(purpose: string): boolean {
 }
 
 async function ask(): Promise<void> {
-  const asked = round;
+  const asked = refused;
   emit("asked", { purposes: optionalKeys() });
   const answer = await askGate().catch(failed);
-  if (asked !== round) return refresh();
+  if (asked !== refused) return refresh();
   asking = undefined;
   decisions = { ...answer?.decisions };
   freshUntil = Date.now() + (answer?.max_age || AFTER_FAILURE) * 1000;
@@ -63,5 +64,4 @@ export function settle(choices: Choices): void {
   decisions = {};
   freshUntil = 0;
   asking = undefined;
-  round++;
 }

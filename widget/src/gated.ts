@@ -17,7 +17,7 @@ function trusted(): ScriptPolicy {
   // The page itself tagged these scripts, so they are taken as they are.
   const asIs = (text: string): string => text;
   const rules = { createScript: asIs, createScriptURL: asIs };
-  return (policy = policy ?? window.trustedTypes?.createPolicy("consent-service", rules) ?? rules);
+  return (policy ??= window.trustedTypes?.createPolicy("consent-service", rules) ?? rules);
 }
 
 const isScript = (element: Element): element is HTMLScriptElement => element instanceof HTMLScriptElement;
@@ -78,8 +78,8 @@ export async function run(): Promise<void> {
  * @param tend - called with every change of the page
  */
 export function watch(tend?: () => void): void {
-  const isTagged = (node: Node): boolean =>
-    node instanceof Element && (node.matches(TAGGED) || !!node.querySelector(TAGGED));
+  const isTagged = (node: Node): unknown =>
+    node instanceof Element && (node.matches(TAGGED) || node.querySelector(TAGGED));
   new MutationObserver((changes) => {
     tend?.();
     if (changes.some(({ attributeName, addedNodes }) => attributeName || [...addedNodes].some(isTagged))) void run();

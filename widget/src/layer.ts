@@ -7,8 +7,8 @@ import { el } from "./dom";
 export type Press = "accept_all" | "reject_all" | "withdraw" | "choose" | "save" | "reopen" | "close" | "language";
 
 /** A button; `style` is "solid" or nothing. */
-export function button(id: string, press: Exclude<Press, "language">, style?: string): HTMLElement {
-  return el("button", { id: `csvc-${id}`, class: style, value: press }, texts[press]);
+export function button(press: Exclude<Press, "language">, style?: string, id: string = press): HTMLElement {
+  return el("button", { class: style, id: `csvc-${id}`, value: press }, texts[press]);
 }
 
 /** A line that stands out; with a role, it is also read out at once. */
@@ -30,8 +30,8 @@ export function signalNote(): Child {
 function languageButton(): Child {
   const { languages, language } = config;
   const name = languages.find(({ code }) => code === language)?.name;
-  const label = `${texts.language}: ${name}`;
-  return languages[1] && el("button", { id: "csvc-language", value: "language", "aria-label": label }, `${name} ▾`);
+  const label = texts.language + ": " + name;
+  return languages[1] && el("button", { id: "csvc-language", value: "language", "aria-label": label }, name + " ▾");
 }
 
 /** The link to the policy; a configuration cannot make it run a script. */
@@ -46,8 +46,8 @@ export function words(title: string, body: string, closeLabel: string, ...more: 
     "div",
     { class: "csvc-scroll" },
     el(
-      "div",
-      { class: "csvc-head" },
+      "header",
+      {},
       el("h2", {}, title),
       languageButton(),
       el("button", { id: "csvc-close", value: "close", "aria-label": closeLabel }, "×"),
@@ -63,8 +63,8 @@ export function actions(style: string | undefined, reject: "reject_all" | "withd
   return el(
     "div",
     { class: "csvc-actions" },
-    button("accept", "accept_all", style),
-    button("reject", reject, style),
+    button("accept_all", style, "accept"),
+    button(reject, style, "reject"),
     third,
   );
 }

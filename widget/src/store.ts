@@ -16,8 +16,11 @@ export interface ConsentRecord {
 export let known = "";
 /** Stands in for this page where no cookie is kept. */
 let memory = "";
-/** The token, where localStorage does not keep it. */
-let heldHere: string | undefined;
+/** Under the cookie's own name: the token, where the service is on a foreign host, whose cookies no browser keeps. */
+export const TOKEN = "";
+
+/** What localStorage does not keep, for this page. */
+const unkept: Record<string, unknown> = {};
 
 function readCookie(name: string): string {
   return attempt(() => document.cookie.split(`${config.cookie}_${name}=`)[1]?.split(";")[0]) ?? "";
@@ -36,49 +39,45 @@ export function hasChanged(): boolean {
 
 /** Whether a choice was made, but under a notice that said something else. */
 export function isOutdated(): boolean {
-  return +known.split("~")[1]! < config.material_version;
+  return config.material_version > +known.split("~")[1]!;
 }
 
 /** The choices that stand: not expired, and made under a notice that still says the same. */
 export function standing(): Choices | undefined {
   const [version, notice, expires, , , ...pairs] = known.split("~");
-  const stands = version === "1" && +notice! >= config.material_version && +expires! * 1000 > Date.now();
+  const stands = version === "1" && +notice! >= config.material_version && Date.now() < +expires! * 1000;
   return stands ? Object.fromEntries(pairs.map((pair) => [pair.slice(0, -2), pair.endsWith(":1")])) : undefined;
 }
 
 /** Whether the visitor allows anything now. */
 export function hasGranted(): boolean {
-  return Object.values(standing() ?? {}).includes(true);
+  return Object.values({ ...standing() }).includes(true);
 }
 
-/** The visitor's token, where the service stands on a foreign host, whose cookies the browser does not keep. */
-export function heldToken(): string | null | undefined {
-  return heldHere ?? attempt(() => localStorage.getItem(config.cookie));
+/** What the browser keeps under the cookie's name and this. */
+export function stored(name: string): unknown {
+  return unkept[name] ?? attempt(() => localStorage[config.cookie + name] as unknown);
 }
 
-function hold(token: string): void {
-  heldHere = token;
+/** Has the browser keep something, or else this page. */
+export function store(name: string, value: unknown): void {
+  unkept[name] = value;
   attempt(() => {
-    localStorage.setItem(config.cookie, token);
-    heldHere = undefined;
+    localStorage[config.cookie + name] = value;
+    unkept[name] = undefined;
   });
-}
-
-/** Puts a renewed token in the place of the one held here. */
-export function renew(token: string): void {
-  if (heldToken()) hold(token);
 }
 
 /** Keeps a choice just recorded, unless the cookie the service set with it has arrived. */
 export function keep({ notice_version, expires_at, id, gpc, choices }: ConsentRecord, token: string): void {
   // Where a token is held, the cookie is the widget's own.
-  if (!heldToken() && readCookie("choices").includes(id)) return;
+  if (!stored(TOKEN) && readCookie("choices").includes(id)) return;
   const pairs = optionalKeys().map((key) => `${key}:${choices[key] ? 1 : 0}`);
-  const expires = Math.floor(Date.parse(expires_at) / 1000);
+  const expires = Date.parse(expires_at) / 1000;
   memory = [1, notice_version, expires, id, +gpc, ...pairs].join("~");
   writeCookie("choices", memory, expires - Date.now() / 1000);
   if (readCookie("choices") === memory) memory = "";
-  hold(token);
+  store(TOKEN, token);
 }
 
 /** Remembers that the banner was closed with no choice made, for as long as the region's rule says. */
@@ -88,5 +87,5 @@ export function postpone(): void {
 
 /** Whether the banner waits for a choice: none stands, and it was not closed under this notice a short while ago. */
 export function isDue(): boolean {
-  return !standing() && +readCookie("closed") < config.material_version;
+  return +readCookie("closed") < config.material_version && !standing();
 }

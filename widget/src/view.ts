@@ -19,7 +19,7 @@ export const root = el("div", { id: "csvc-root" }, statusLine);
 /** The layer now on the page, or to be there once the page has a body. */
 export let layer: Layer | undefined;
 
-let drawn: HTMLElement | undefined;
+export let drawn: HTMLElement | undefined;
 
 function place(): void {
   // The keyboard meets what waits for an answer first, and what merely stays last.
@@ -42,9 +42,8 @@ export function draw(next: Layer, built: HTMLElement): void {
     root.style.setProperty("--csvc-on-accent", theme.on_accent!);
   }
   drawn?.remove();
-  drawn = built;
   layer = next;
-  root.prepend(drawn);
+  root.prepend((drawn = built));
   place();
   if (isOutdated()) more().then((rest) => say(rest.whatChanged(known)), failed);
   if (isNew && next !== "reopen") emit("shown", { surface: next });
@@ -69,10 +68,6 @@ export function stay(listen: () => void): void {
   }
 }
 
-/** Keeps the banner off what has the focus. */
-export function uncover(focused: Element): void {
-  more().then((rest) => rest.uncover(focused, drawn!), failed);
-}
 
 /** Marks the layer as waiting. Its buttons are not disabled, which would take the focus away from the one pressed. */
 export function setBusy(busy: boolean): void {
@@ -87,7 +82,7 @@ export function status(text: string): void {
 /** Says something beside the buttons; `alert` where it answers what the visitor just did. */
 export function say(text: string, role?: "alert"): void {
   const actions = root.querySelector(".csvc-actions");
-  if (!actions) return status(text);
-  actions.querySelector("p")?.remove();
-  actions.prepend(note(text, role));
+  root.querySelector(".csvc-actions p")?.remove();
+  if (actions) actions.prepend(note(text, role));
+  else status(text);
 }

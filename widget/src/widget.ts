@@ -11,8 +11,9 @@ import { more } from "./load-more";
 import { isDue, postpone } from "./store";
 import { addStyles } from "./styles";
 import css from "./styles.css";
+import { tell } from "./tell";
 import type { Layer } from "./view";
-import { draw, layer, root, say, setBusy, stay, status, uncover } from "./view";
+import { draw, drawn, layer, root, say, setBusy, stay, status } from "./view";
 
 let opener: Element | null = null;
 
@@ -23,13 +24,15 @@ let opener: Element | null = null;
  */
 async function show(next: Layer, choices?: Choices): Promise<void> {
   if (next === "preferences") draw(next, (await more()).buildPreferences(root, choices));
-  else draw("banner", buildBanner());
+  else rest();
 }
 
 /** Shows what stands on the page while nobody is in the preference centre. */
 function rest(): void {
-  if (isDue()) draw("banner", buildBanner());
-  else draw("reopen", buildReopen());
+  if (isDue()) {
+    draw("banner", buildBanner());
+    tell("shown");
+  } else draw("reopen", buildReopen());
 }
 
 /** Puts the focus back to where the preference centre was opened from, or to the page. */
@@ -51,7 +54,7 @@ function complain(error: unknown): void {
 export function open(from: Element | null = document.activeElement, choices?: Choices): void {
   if (layer === "preferences") return;
   opener = from;
-  show("preferences", choices).catch(complain);
+  show("preferences", choices).then(() => tell("preferences_opened"), complain);
 }
 
 /** Leaves a layer with nothing decided. From the banner, it stays away for as long as the region's rule says. */
@@ -60,6 +63,7 @@ function close(): void {
   if (layer === "banner") {
     postpone();
     emit("dismissed", {});
+    tell("dismissed");
     draw("reopen", buildReopen());
   } else rest();
   returnFocus();
@@ -79,20 +83,15 @@ export async function press(action: Action): Promise<void> {
   const outcome = await decide(choices, action, surface);
   setBusy(false);
   if (outcome) return status(action === "withdraw" ? texts.withdrawn : texts.saved);
-  if (outcome === false) {
-    await show(surface);
-    focusOn(root.querySelector("h2"));
-  }
-  say(outcome === false ? texts.notice_changed : texts.error, "alert");
+  if (outcome !== false) return say(texts.error, "alert");
+  await show(surface);
+  focusOn(root.querySelector("h2"));
+  say(texts.notice_changed, "alert");
 }
 
-function heard(event: Event): void {
-  const target = event.target as HTMLSelectElement;
-  const isOwn = root.contains(target);
-  const { type } = event;
-  if (type === "focusin") {
-    if (!isOwn && layer === "banner") uncover(target);
-  } else if (type === "click") {
+/** What is done about the page's events, by type; `isOwn` says whether it happened in the widget. */
+const handlers: Record<string, (target: HTMLSelectElement, isOwn: boolean, event: Event) => void> = {
+  click(target, isOwn, event) {
     const control = target.closest?.("[data-consent-open]");
     const value = isOwn && target.tagName === "BUTTON" ? (target.value as Press) : control && "choose";
     if (control) event.preventDefault();
@@ -100,17 +99,31 @@ function heard(event: Event): void {
     else if (value === "language") more().then((rest) => rest.offerLanguages(target), complain);
     else if (value === "choose" || value === "reopen") open(control ?? target);
     else if (value) void press(value);
-  } else if (isOwn) {
+  },
+  change(target, isOwn) {
     // The boxes have no id: only the choice of language acts at once.
-    if (type === "change" && target.id) switchLanguage(target.value).catch(complain);
-    // In the preference centre, Escape closes.
-    if (type === "close" || ((event as KeyboardEvent).key === "Escape" && layer === "banner")) close();
-  }
+    if (isOwn && target.id) switchLanguage(target.value).catch(complain);
+  },
+  focusin(target, isOwn) {
+    if (!isOwn && layer === "banner") more().then((rest) => rest.uncover(target, drawn!), failed);
+  },
+  close(_, isOwn) {
+    if (isOwn) close();
+  },
+  keydown(_, isOwn, event) {
+    // In the preference centre, Escape closes by itself.
+    if (isOwn && layer === "banner" && (event as KeyboardEvent).key === "Escape") close();
+  },
+};
+
+function heard(event: Event): void {
+  const target = event.target as HTMLSelectElement;
+  handlers[event.type]!(target, root.contains(target), event);
 }
 
 function listen(): void {
   // Not all of them bubble.
-  for (const type of ["click", "change", "close", "focusin", "keydown"]) addEventListener(type, heard, true);
+  for (const type in handlers) addEventListener(type, heard, true);
 }
 
 /** The banner, the preference centre and the quiet control. */

@@ -143,6 +143,6 @@ export function turn(element: HTMLElement, allowed: boolean, core: Core): void {
   const placeholder = build(element, key, found.name, core);
   placeholders.set(element, placeholder);
   place(element, placeholder);
-  observer = observer ?? new MutationObserver(follow);
+  observer ??= new MutationObserver(follow);
   observer.observe(document, { childList: true, subtree: true });
 }

@@ -87,6 +87,6 @@ export function buildPreferences(choices: Choices | undefined, hasGranted: boole
       ...purposes.essential.map(essentialItem),
       contact(),
     ),
-    actions(undefined, hasGranted ? "withdraw" : "reject_all", button("save", "save", "csvc-solid")),
+    actions(undefined, hasGranted ? "withdraw" : "reject_all", button("save", "csvc-solid")),
   );
 }
