@@ -28,7 +28,7 @@ function readCookie(name: string): string {
 
 function writeCookie(name: string, value: unknown, seconds: number): void {
   attempt(() => {
-    document.cookie = `${config.cookie}_${name}=${value};path=/;max-age=${Math.floor(seconds)}`;
+    document.cookie = `${config.cookie}_${name}=${value};path=/;max-age=${seconds}`;
   });
 }
 
@@ -64,7 +64,7 @@ export function store(name: string, value: unknown): void {
   unkept[name] = value;
   attempt(() => {
     localStorage[config.cookie + name] = value;
-    unkept[name] = undefined;
+    delete unkept[name];
   });
 }
 
@@ -73,9 +73,9 @@ export function keep({ notice_version, expires_at, id, gpc, choices }: ConsentRe
   // Where a token is held, the cookie is the widget's own.
   if (!stored(TOKEN) && readCookie("choices").includes(id)) return;
   const pairs = optionalKeys().map((key) => `${key}:${choices[key] ? 1 : 0}`);
-  const expires = Date.parse(expires_at) / 1000;
+  const expires = Math.floor(Date.parse(expires_at) / 1000);
   memory = [1, notice_version, expires, id, +gpc, ...pairs].join("~");
-  writeCookie("choices", memory, expires - Date.now() / 1000);
+  writeCookie("choices", memory, Math.floor(expires - Date.now() / 1000));
   if (readCookie("choices") === memory) memory = "";
   store(TOKEN, token);
 }
