@@ -229,7 +229,8 @@ def test_a_worker_waits_for_a_database_that_is_away_and_goes_on(
     caplog.set_level("INFO", "consent_service.worker")
     history = History(database, on_postgres.tenant)
     stop = threading.Event()
-    worker = threading.Thread(target=Worker(database, jobs(database), stop).run, daemon=True)
+    work = jobs(database, on_postgres.use(Keyring), on_postgres.settings)
+    worker = threading.Thread(target=Worker(database, work, stop).run, daemon=True)
     worker.start()
     try:
         for _ in range(2):
