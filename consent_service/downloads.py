@@ -12,7 +12,7 @@ import hashlib
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from threading import BoundedSemaphore
 from typing import IO
 
@@ -58,21 +58,25 @@ def download(chunks: Iterable[bytes], name: str, mimetype: str) -> Response:
 def _kept(chunks: Iterable[bytes]) -> tuple[IO[bytes], int, str]:
     """Put a file on disk; return it, its size in bytes, and what tells its content from others."""
     digest = hashlib.sha256()
-    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is sent
-    try:
-        for chunk in chunks:
-            file.write(chunk)
-            digest.update(chunk)
-        size = file.tell()
-        file.seek(0)
-    except BaseException as error:
-        # What is in the buffer has no room either, perhaps.
-        with suppress(OSError):
-            file.close()
-        if isinstance(error, OSError):
+    with ExitStack() as stack:
+        try:
+            file = tempfile.TemporaryFile()  # noqa: SIM115 - closed when it is sent
+            stack.callback(_closed, file)
+            for chunk in chunks:
+                file.write(chunk)
+                digest.update(chunk)
+            size = file.tell()
+            file.seek(0)
+        except OSError as error:
             raise Unavailable from error
-        raise
+        stack.pop_all()
     return file, size, digest.hexdigest()
+
+
+def _closed(file: IO[bytes]) -> None:
+    # What is in the buffer may have no room either.
+    with suppress(OSError):
+        file.close()
 
 
 def _sent(file: IO[bytes]) -> Iterator[bytes]:
@@ -81,5 +85,5 @@ def _sent(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _done(file: IO[bytes]) -> None:
-    file.close()
+    _closed(file)
     _slots.release()

@@ -43,6 +43,8 @@ OF_USERS = {
 
 Row = dict[str, Any]
 
+_SECRET_DIGITS = 10
+
 
 @dataclass
 class Tenant:
@@ -102,7 +104,10 @@ def _value(column: Column[Any]) -> Any:  # noqa: ANN401, PLR0911 - one for each 
     if isinstance(kind, JSON):
         return {"secret": secrets.token_hex(8)}
     assert isinstance(kind, String), f"give {column} a value here"
-    return secrets.token_hex(5)
+    if kind.length is not None and kind.length < _SECRET_DIGITS:
+        # Too short to be told from anything else.
+        return "x" * kind.length
+    return secrets.token_hex(_SECRET_DIGITS // 2)
 
 
 @contextmanager
