@@ -107,7 +107,7 @@ def mails(service: Service) -> list[EmailMessage]:
     """Return what was mailed, oldest first."""
     outbox = Path(service.settings.mail_url.removeprefix("file://"))
     return [
-        message_from_bytes(file.read_bytes(), policy=policy.default)  # type: ignore[misc]
+        message_from_bytes(file.read_bytes(), policy=policy.default)
         for file in sorted(outbox.glob("*.eml"))
     ]
 
