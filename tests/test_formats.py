@@ -58,7 +58,9 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 #: What SQLite, PostgreSQL and UTF-8 keep.
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+ANY_TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+#: As hostile ones begin, too.
+TEXTS = ANY_TEXT | st.tuples(st.sampled_from("=+-@\t\r#'"), ANY_TEXT).map("".join)
 VALUES: dict[Kind, st.SearchStrategy[Any]] = {
     "text": TEXTS,
     "integer": st.integers(-(2**53), 2**53),
