@@ -254,6 +254,15 @@ def test_another_tenants_site_and_schedule_are_none(house: Service, owner_member
     assert theirs.get(address).get_json() == {"schedules": []}
 
 
+def test_who_resumes_gets_nothing_of_the_time_between(house: Service, owner_member: Member) -> None:
+    address = f"{SCHEDULES}/{made(owner_member)['id']}"
+    owner_member.patch(address, json={"paused": True})
+    now = due_now(house)
+    resumed = owner_member.patch(address, json={"paused": False}).get_json()
+    assert when(resumed) > now
+    assert run(house, now) == 0
+
+
 # Sent by mail.
 
 
