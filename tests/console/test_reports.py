@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import shutil
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from werkzeug.test import TestResponse
 
 from consent_service.access.actor import OPERATOR
+from consent_service.access.auth import needed_by
 from consent_service.console.report_form import PERIODS, days_of, read
 from consent_service.console.report_words import RATES
 from consent_service.reports.counting import DIMENSIONS
@@ -84,6 +87,13 @@ def table(response: TestResponse, key: str) -> list[list[str]]:
     ]
 
 
+def drawn(response: TestResponse) -> list[dict[str, Any]]:
+    """Return what the page's charts are drawn from."""
+    body = response.get_data(as_text=True)
+    found = re.findall(r'<script type="application/json">(.*?)</script>', body, re.DOTALL)
+    return [json.loads(each) for each in found]
+
+
 def file(member: Member, key: str, **asked: str) -> list[dict[str, str]]:
     """Return the rows of a chart's file."""
     response = member.get(f"{HERE}/charts/{key}.csv?{urlencode({**DAYS, **asked})}")
@@ -132,6 +142,8 @@ def test_key_figures_are_those_of_the_report_and_say_what_they_are(
         assert RATES[name].meaning in page
     assert f"Time to choice {total.median_seconds:.1f} s" in page
     assert page.count("What is this? ") == 8
+    days = "App · 18 Sep 2026 \N{EN DASH} 17 Oct 2026"
+    assert f"{days} Counted up to " in page
     assert "A day is one in Africa/Dar_es_Salaam." in page
 
 
@@ -160,6 +172,16 @@ def test_tables_have_the_numbers_of_the_report(counted: Service, owner: Member) 
     ]
     assert [row[2] for row in rows] == [
         f"{each.value:.1%} {interval(each)}, {out_of(each)}" for each in of_kenya
+    ]
+    drawn_lines, drawn_bars, drawn_steps = drawn(page)
+    assert drawn_lines["series"][1]["label"] == "Kenya"
+    for name in ("low", "high"):
+        assert drawn_lines["series"][1][name] == [getattr(each, name) for each in of_kenya]
+    assert drawn_lines["series"][1]["values"] == [each.value for each in of_kenya]
+    bars = dict(zip(drawn_bars["labels"], drawn_bars["series"][0]["values"], strict=True))
+    assert bars["Kenya"] == rate(shown["KE"], "opt_in", "analytics").value
+    assert drawn_steps["series"][0]["values"][:2] == [
+        found.total.counts[name] for name in ("shown", "answers")
     ]
     steps = {row[0]: row[1:] for row in table(page, "funnel")[1:]}
     shown_to, answers = (found.total.counts[name] for name in ("shown", "answers"))
@@ -491,6 +513,10 @@ def test_records_are_taken_along_with_ids_by_who_may_look_them_up(fresh: Service
         assert f"The records of these days, {'with' if with_ids else 'without'} the ids" in page
     events = sign_in(fresh).get("/console/t/example/audit.ndjson").get_data(as_text=True)
     assert events.count("records.exported") == 2
+    with fresh.built.flask.app_context():
+        needed = needed_by("workspace.records_file", "GET")
+    assert needed is not None
+    assert needed.permission == "records:export"
 
 
 def test_a_series_of_too_many_groups_is_of_longer_steps(fresh: Service) -> None:
