@@ -205,13 +205,15 @@ def test_on_paper_there_are_charts_and_all_numbers_and_no_navigation(
         page.goto(house.page("&group=country"))
         numbers = page.locator("#over-time table")
         expect(numbers).to_be_hidden()
-        page.emulate_media(media="print")
+        # A browser tells of it while the page is still one of a screen.
         page.evaluate("dispatchEvent(new Event('beforeprint'))")
         expect(numbers).to_be_visible()
+        probe = "canvas => [...canvas.getContext('2d').getImageData(2, 2, 1, 1).data]"
+        assert canvas(page, "funnel").evaluate(probe) == [255, 255, 255, 255]
+        page.emulate_media(media="print")
         for part in (".bar", ".rooms", ".foot", ".questions", ".settings", ".actions >> nth=0"):
             expect(page.locator(part)).to_be_hidden()
         # Ink on white, though the screen is dark.
-        probe = "canvas => [...canvas.getContext('2d').getImageData(2, 2, 1, 1).data]"
         for key in CHARTS:
             expect(canvas(page, key)).to_be_visible()
             assert canvas(page, key).evaluate(probe) == [255, 255, 255, 255]
