@@ -154,6 +154,7 @@ def test_the_room_one_is_in_is_marked_and_rooms_without_permission_are_not_offer
         None,
         None,
         None,
+        None,
     ]
 
 
