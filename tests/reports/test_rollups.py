@@ -19,8 +19,9 @@ from sqlalchemy import text
 
 from consent_service.access.actor import OPERATOR
 from consent_service.cli import main
+from consent_service.consents import changes
 from consent_service.db import Contended, Database
-from consent_service.reports import rollups
+from consent_service.reports import rollup_store, rollups
 from consent_service.reports.rollups import Folded, Superseded
 from consent_service.tenants.service import Tenant, create_tenant
 from tests.databases import PostgresDatabases
@@ -145,6 +146,15 @@ def go(history: History, name: str, *arguments: Any) -> None:  # noqa: ANN401
         getattr(history, name)(*arguments)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _few_at_a_time() -> Iterator[None]:
+    """Read and write in so many pieces as there are in a large database."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(changes, "_CHUNK", 3)
+        patch.setattr(rollup_store, "_CHUNK", 3)
+        yield
+
+
 @pytest.fixture(scope="module")
 def on_sqlite(
     sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory
@@ -244,6 +254,16 @@ def test_what_comes_late_is_counted_on_its_own_day(history: History) -> None:
     history.check()
 
 
+def test_all_of_one_moment_are_counted(history: History) -> None:
+    for visitor in range(7):
+        history.record(visitor, MOMENTS[0])
+        history.show(MOMENTS[0])
+    history.count()
+    history.rebuild()
+    assert history.is_counted()
+    assert days_of(history) == {"2026-03-08": 7}
+
+
 def test_a_day_of_which_all_is_erased_has_no_counts(history: History) -> None:
     history.record(1, MOMENTS[0])
     history.record(2, MOMENTS[1])
@@ -256,7 +276,7 @@ def test_a_day_of_which_all_is_erased_has_no_counts(history: History) -> None:
 def test_what_is_erased_before_it_is_counted_has_no_day_counted_anew(history: History) -> None:
     history.record(1, MOMENTS[0])
     history.erase(1)
-    history.count()
+    history.rollups.fold(history.site)
     assert history.rollups.recount_erased(history.site) == []
     assert days_of(history) == {}
 
