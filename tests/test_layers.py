@@ -10,9 +10,24 @@ import grimp
 ROOT = Path(__file__).parent.parent
 
 #: Files that may speak HTTP, by name, wherever they stand.
-KNOW_FLASK = {"app", "auth", "cookies", "limits", "logs", "routes", "web", "wiring"}
-#: Pages are HTTP, whatever their subject; a tenant's account names tenants in a call about users.
-SPEAK_HTTP = ("consent_service.console.", "consent_service.tenants.account")
+KNOW_FLASK = {
+    "app",
+    "auth",
+    "cookies",
+    "downloads",
+    "limits",
+    "logs",
+    "routes",
+    "web",
+    "wiring",
+}
+#: Pages are HTTP, whatever their subject; reports have more views than one file holds; a tenant's account names tenants in a call about users.
+SPEAK_HTTP = (
+    "consent_service.console.",
+    "consent_service.reports.files",
+    "consent_service.reports.schedule_views",
+    "consent_service.tenants.account",
+)
 
 GRAPH = grimp.build_graph("consent_service", include_external_packages=True)
 
