@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import gate, recording, report, start, widget
+from benchmarks import gate, rates, recording, report, start, widget
 from benchmarks.errors import CannotMeasureError
 from consent_service.errors import OperatorError
 
-SUBJECTS = ("widget", "start", "gate", "recording")
+SUBJECTS = ("widget", "start", "gate", "recording", "rates")
 
 
 def main() -> int:
@@ -22,6 +22,13 @@ def main() -> int:
     parser.add_argument("--only", choices=SUBJECTS, help="measure one subject")
     parser.add_argument("--rounds", type=int, default=5, help="rounds of each (default 5)")
     parser.add_argument("--seconds", type=int, default=5, help="seconds of each load (default 5)")
+    parser.add_argument(
+        "--records",
+        type=int,
+        default=10_000_000,
+        help="records to make up for the rates on PostgreSQL, a tenth of it on SQLite "
+        "(default 10,000,000)",
+    )
     asked = parser.parse_args()
     # A polite end, too, must stop the servers on its way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -30,6 +37,7 @@ def main() -> int:
         "widget": lambda folder: widget.run(asked.rounds, folder),
         "start": lambda folder: start.run(asked.rounds, folder),
         "gate": lambda folder: gate.run(asked.rounds, asked.seconds, folder),
+        "rates": lambda folder: rates.run(asked.rounds, asked.records, folder),
         "recording": lambda folder: recording.run(asked.rounds, asked.seconds, folder),
     }
     failed = False
