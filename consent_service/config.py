@@ -273,7 +273,8 @@ class Settings:
         default=True,
         parse=_flag,
         text="`0` keeps `consent-service serve` from running a worker beside itself, which counts "
-        "for reports and sends them. For nodes where `consent-service worker` runs on its own, or on another one.",
+        "for reports and sends them. For nodes where `consent-service worker` runs on its own, or "
+        "on another one.",
         shown="1",
     )
     log_level: str = _setting("info", _log_level, "`debug`, `info`, `warning` or `error`.")

@@ -21,7 +21,8 @@ KNOW_FLASK = {
     "web",
     "wiring",
 }
-#: Pages are HTTP, whatever their subject; reports have more views than one file holds; a tenant's account names tenants in a call about users.
+#: Pages are HTTP, whatever their subject; reports have more views than one file holds;
+#: a tenant's account names tenants in a call about users.
 SPEAK_HTTP = (
     "consent_service.console.",
     "consent_service.reports.files",
