@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from tests.axe import Axe
 from tests.builders import make_service
 from tests.console.notices import at_desk, served
 from tests.console.rates import count_days
@@ -127,6 +127,11 @@ def test_axe_finds_nothing_and_charts_fit_every_screen(browser: Browser, house: 
                 assert page.evaluate(TOO_SMALL) == [], options
             found = axe.run(page)
             assert found.violations_count == 0, (options, found.generate_report())
+            for beside in ("/schedules", "/quarterly?quarter=2026-Q3"):
+                page.goto(f"{house.url}/console/t/example/reports{beside}")
+                assert page.evaluate(OVERFLOW) <= 0, (beside, options)
+                found = axe.run(page)
+                assert found.violations_count == 0, (beside, options, found.generate_report())
 
 
 def test_a_chart_has_its_intervals_and_says_in_words_what_it_shows(
