@@ -13,6 +13,9 @@ from contextlib import contextmanager
 #: Names the process that a child ends with. No setting: nobody but a parent sets it.
 _PARENT = "_CONSENT_PARENT"
 
+#: Seconds until a child is started: the parent's own start comes first.
+_FIRST_SECONDS = 2
+
 #: Seconds until a child that has ended is started again.
 _AGAIN_SECONDS = 5
 
@@ -50,6 +53,8 @@ class _Child:
     def keep(self, stop: threading.Event) -> None:
         """Start it, and again when it ends."""
         environ = {**os.environ, _PARENT: str(os.getpid())}
+        if stop.wait(_FIRST_SECONDS):
+            return
         while True:
             with self._lock:
                 if stop.is_set():
