@@ -224,7 +224,7 @@ def test_the_log_is_narrowed_down_and_exported_as_it_is_shown(service: Service) 
     body = page.get_data(as_text=True).replace("&amp;", "&")
     (link,) = re.findall(r'href="([^"]*audit\.csv\?[^"]*)"', body)
     rows = auditor.get(link).get_data(as_text=True).split("\r\n")
-    assert [row.split(",")[0] for row in rows[2:]] == ["end", ""]
+    assert [row.split(",")[0] for row in rows[2:]] == ["#end", ""]
     nothing = auditor.get(f"{HERE}/audit", query_string={"object": "nobody"})
     assert "No event is like this" in text(nothing)
 

@@ -137,7 +137,7 @@ def test_axe_finds_nothing_and_charts_fit_every_screen(browser: Browser, house: 
 def test_a_chart_has_its_intervals_and_says_in_words_what_it_shows(
     browser: Browser, house: House
 ) -> None:
-    with at_desk(browser, house.url, house.owner) as desk:
+    with at_desk(browser, house.url, house.owner, reduced_motion="reduce") as desk:
         page = desk.new_page()
         page.goto(house.page("&group=country"))
         assert canvas(page, "breakdown").evaluate(INTERVALS)["whiskers"] > 20
@@ -260,7 +260,7 @@ def test_without_scripts_the_form_and_the_tables_do(browser: Browser, house: Hou
 def test_a_line_has_its_interval_and_the_keyboard_reaches_what_it_means(
     browser: Browser, house: House
 ) -> None:
-    with at_desk(browser, house.url, house.owner) as desk:
+    with at_desk(browser, house.url, house.owner, reduced_motion="reduce") as desk:
         page = desk.new_page()
         page.goto(house.page())
         assert canvas(page, "over-time").evaluate(INTERVALS)["bands"] > 2000
