@@ -83,10 +83,14 @@ def run(rounds: int, records: int, folder: Path) -> None:
         served = make_user(owner, "consent")
         large = _subject(folder / "on-postgresql", served, owner)
         for number in (records // 10, records):
-            found[f"PostgreSQL, {number:,}"] = _measure(large, number, rounds)
+            found[f"PostgreSQL, {number:,}"] = _measure(
+                large, number, rounds, export=number < records
+            )
     small = _subject(folder / "on-sqlite", f"sqlite:///{folder}/on-sqlite/rates.db")
     for number in (records // 100, records // 10):
-        found[f"SQLite, {number:,}"] = _measure(small, number, rounds)
+        found[f"SQLite, {number:,}"] = _measure(
+            small, number, rounds, export=number == records // 10
+        )
     _print(found, records)
 
 
@@ -120,8 +124,8 @@ class _Subject:
         return self.folder / "records.parquet"
 
 
-def _measure(subject: _Subject, number: int, rounds: int) -> dict[str, float]:
-    """Load up to so many records, count them, and measure all there is to measure."""
+def _measure(subject: _Subject, number: int, rounds: int, *, export: bool) -> dict[str, float]:
+    """Load up to so many records, count them, and measure what there is to measure."""
     seconds = {"load s": _timed(_load, subject, number)}
     database = Database(subject.prepared.database_url)
     try:
@@ -141,13 +145,8 @@ def _measure(subject: _Subject, number: int, rounds: int) -> dict[str, float]:
             seconds[f"{name}, ms"] = 1000 * median(
                 _timed(_report, server, key, asked, number) for _ in range(rounds + 1)
             )
-    with service(subject.prepared, subject.folder) as server:
-        started = time.perf_counter()
-        rows = _export(server, key, subject.prepared.site.site_key)
-        if rows != number:
-            raise CannotMeasureError(f"{rows} records in the export, {number} in the database")
-        seconds["export, records/s"] = number / (time.perf_counter() - started)
-        seconds["export, peak MiB of a process"] = session_peak_mib(server)
+    if export:
+        seconds |= _exported(subject, key, number)
     with duckdb.connect() as connection:
         connection.execute(f"CREATE VIEW records AS FROM '{subject.parquet}'")
         for name, (_, statement) in _QUESTIONS.items():
@@ -155,6 +154,22 @@ def _measure(subject: _Subject, number: int, rounds: int) -> dict[str, float]:
                 _timed(_answered, connection, statement) for _ in range(rounds + 1)
             )
     return seconds
+
+
+def _exported(subject: _Subject, key: str, number: int) -> dict[str, float]:
+    """Export all records from a server that has done nothing else.
+
+    :raises CannotMeasureError: when some are missing
+    """
+    with service(subject.prepared, subject.folder) as server:
+        started = time.perf_counter()
+        rows = _export(server, key, subject.prepared.site.site_key)
+        if rows != number:
+            raise CannotMeasureError(f"{rows} records in the export, {number} in the database")
+        return {
+            "export, records/s": number / (time.perf_counter() - started),
+            "export, peak MiB of a process": session_peak_mib(server),
+        }
 
 
 def _timed(work: Callable[..., object], *arguments: object) -> float:
@@ -317,11 +332,15 @@ class _Columns:
         self._rows = []
 
 
+def _shown(figure: float | None) -> str:
+    return "-" if figure is None else f"{figure:,.1f}"
+
+
 def _print(found: dict[str, dict[str, float]], records: int) -> None:
     head = ("", *found)
     names = list(next(iter(found.values())))
     report.table(
-        head, [(name, *(f"{found[column][name]:,.1f}" for column in found)) for name in names]
+        head, [(name, *(_shown(found[column].get(name)) for column in found)) for name in names]
     )
     claims = []
     for database, most in (("PostgreSQL", records), ("SQLite", records // 10)):

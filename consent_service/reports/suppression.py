@@ -16,6 +16,7 @@ statistical data security", SIAM Journal on Computing 17 (1988).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
 from typing import TypeVar
@@ -70,13 +71,16 @@ def hidden_of_lines(
     # Of those that could be hidden too, the fewest people.
     others = sorted((size, str(name), name) for name, size in sizes.items() if size)
     for line in lines:
-        while not _covered([line[name] for name in found if name in line], smallest):
-            more = (
-                name
-                for _, _, name in others
-                if name not in found and _size(line.get(name, _NOBODY))
-            )
-            found.add(next(more))
+        more = (
+            name for _, _, name in others if name not in found and _size(line.get(name, _NOBODY))
+        )
+        together = Counter[str]()
+        _add(together, *(line[name] for name in found if name in line))
+        # Hidden ones must not be a small group together either.
+        while is_small(together, smallest):
+            name = next(more)
+            found.add(name)
+            _add(together, line[name])
     return frozenset(found)
 
 
@@ -174,10 +178,11 @@ def shows_purpose(
     return True
 
 
-def _covered(hidden: Sequence[Counts], smallest: int) -> bool:
-    """Say whether the hidden cells of a line are together no small group."""
-    sums = (sum(counts.get(measure, 0) for counts in hidden) for measure in PEOPLE)
-    return not any(0 < number < smallest for number in sums)
+def _add(together: Counter[str], *cells: Counts) -> None:
+    """Add the people of cells."""
+    for counts in cells:
+        for measure in PEOPLE:
+            together[measure] += counts.get(measure, 0)
 
 
 def _size(counts: Counts) -> int:
