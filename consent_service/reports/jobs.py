@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from uuid import UUID
@@ -14,6 +15,9 @@ from consent_service.tenants.service import Site
 
 #: Batches of one site that are counted before it is the next one's turn.
 _BATCHES = 10
+
+#: Seconds after which no further day of a site that is counted anew is begun in this turn.
+_SHARE_SECONDS = 0.5
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,7 @@ class Counting:
         self._rebuilds: dict[UUID, Rebuild] = {}
 
     def count(self, sites: Iterable[Site]) -> bool:
-        """Count what is new, and a day more of sites that are counted anew.
+        """Count what is new, and some days more of sites that are counted anew.
 
         :returns: whether there was something to count
         :raises Unavailable: when the database does not answer
@@ -71,8 +75,10 @@ class Counting:
         if rebuild is None:
             # Another process is at it.
             return False
+        until = time.monotonic() + _SHARE_SECONDS
         try:
-            rebuild.step()
+            while rebuild.step() and time.monotonic() < until:
+                pass
         except (Contended, Unavailable):
             self._rebuilds[site.id] = rebuild
             raise
