@@ -292,7 +292,7 @@ def _insert(subject: _Subject, made: Iterator[history.Made]) -> None:
                 "salt": _SALT,
                 "after_ms": one.after_ms,
             }
-            for one, _ in zip(made, range(_CHUNK), strict=False)
+            for _, one in zip(range(_CHUNK), made, strict=False)
         ]:
             with database.transaction(site.tenant_id) as connection:
                 connection.execute(insert(RecordRow), rows)
