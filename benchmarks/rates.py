@@ -83,14 +83,12 @@ def run(rounds: int, records: int, folder: Path) -> None:
         served = make_user(owner, "consent")
         large = _subject(folder / "on-postgresql", served, owner)
         for number in (records // 10, records):
-            found[f"PostgreSQL, {number:,}"] = _measure(
-                large, number, rounds, export=number < records
-            )
+            figures = _measure(large, number, rounds, export=number < records)
+            found[f"PostgreSQL, {number:,}"] = _told(figures, f"PostgreSQL, {number:,}")
     small = _subject(folder / "on-sqlite", f"sqlite:///{folder}/on-sqlite/rates.db")
     for number in (records // 100, records // 10):
-        found[f"SQLite, {number:,}"] = _measure(
-            small, number, rounds, export=number == records // 10
-        )
+        figures = _measure(small, number, rounds, export=number == records // 10)
+        found[f"SQLite, {number:,}"] = _told(figures, f"SQLite, {number:,}")
     _print(found, records)
 
 
@@ -330,6 +328,13 @@ class _Columns:
         self._writer = self._writer or parquet.ParquetWriter(self._path, rows.schema)
         self._writer.write_table(rows)
         self._rows = []
+
+
+def _told(figures: dict[str, float], where: str) -> dict[str, float]:
+    """Print figures as they come: all of them together take a while."""
+    said = "; ".join(f"{name} {_shown(figure)}" for name, figure in figures.items())
+    print(f"\n{where}: {said}", flush=True)
+    return figures
 
 
 def _shown(figure: float | None) -> str:
