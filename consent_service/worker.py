@@ -55,6 +55,8 @@ def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ..
     counting, mailer = Counting(database), Mailer(settings)
 
     def send(_: Sequence[Site]) -> bool:
+        # Whom a report goes to may be encrypted with a key that is newer than this process.
+        keys.refresh()
         return run_due(database, keys, mailer, settings, clock.now()) > 0
 
     def invent(_: Sequence[Site]) -> bool:

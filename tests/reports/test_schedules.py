@@ -33,6 +33,7 @@ from consent_service.reports.schedules import ENCRYPTED, list_schedules
 from consent_service.reports.sending import LEASE, RETRY, run_due
 from consent_service.signing import Keyring
 from consent_service.tenants.service import create_tenant
+from consent_service.worker import jobs
 from tests.builders import SITE_KEY, Service, make_service
 from tests.members import Member, sign_in
 from tests.reports.builders import Crowd, fill_with
@@ -337,6 +338,23 @@ def test_a_file_is_put_into_the_tenants_own_folder(house: Service, owner_member:
     # Once more, as after a crash between putting it and noting that: the same file.
     run(house, due_now(house))
     assert len(dropped(house)) == 1
+    assert only(owner_member)["last_error"] is None
+
+
+def test_a_worker_reads_what_a_newer_key_encrypted(
+    house: Service, owner_member: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_worker, older = Keyring(house.settings.keys_file), house.use(Keyring).data_key_id
+    signing.rotate(house.settings.keys_file, "data")
+    in_use = clock.now() + timedelta(minutes=2)
+    monkeypatch.setattr(clock, "now", lambda: in_use)
+    house.use(Keyring).refresh()
+    assert house.use(Keyring).data_key_id != older
+    made(owner_member)
+    due_now(house)
+    work = {job.name: job for job in jobs(house.built.database, of_worker, house.settings)}
+    assert work["send reports"].run([])
+    assert len(mails(house)) == 1
     assert only(owner_member)["last_error"] is None
 
 
