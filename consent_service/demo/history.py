@@ -22,6 +22,7 @@ from consent_service import clock
 from consent_service.access.actor import OPERATOR
 from consent_service.consents import store
 from consent_service.consents.record import Circumstances, Decision, Identity, document, settle
+from consent_service.consents.tokens import GRANTED
 from consent_service.db import Database
 from consent_service.demo.seed import TENANT_SLUG
 from consent_service.errors import UnknownSite
@@ -32,6 +33,7 @@ from consent_service.regions.rules import Place, Rule, rule_for
 from consent_service.regions.service import newest_rules
 from consent_service.reports import counting, impressions
 from consent_service.reports.rollup_store import first_at_or_after
+from consent_service.reports.service import today
 from consent_service.signing import Keyring
 from consent_service.tenants.service import Site, create_site, find_site, find_tenant
 
@@ -73,11 +75,10 @@ def seed_history(database: Database, keys: Keyring) -> list[date]:
     :raises Unavailable: when the database cannot do it now; another try goes on from there
     """
     site, notices = _site(database)
-    rules, zone = newest_rules(), ZoneInfo(site.time_zone)
-    today = clock.now().astimezone(zone).date()
+    rules, zone, last = newest_rules(), ZoneInfo(site.time_zone), today(site)
     made = []
     for age in range(DAYS, 0, -1):
-        day = today - timedelta(days=age)
+        day = last - timedelta(days=age)
         midnight = datetime.combine(day, time(), zone)
         with database.transaction(site.tenant_id) as connection:
             first = first_at_or_after(connection, site, midnight)
@@ -191,7 +192,12 @@ class _Day:
             surface="preferences" if before or action == "save" else "banner",
             after_ms=round(after.total_seconds() * 1000) if after else None,
         )
-        states = settle(decision, forced_off=False, before={})
+        stood = before["choices"] if before else {}
+        states = settle(
+            decision,
+            forced_off=False,
+            before={key: GRANTED for key, granted in stood.items() if granted},
+        )
         content = document(
             record_id=clock.new_id(),
             identity=Identity(
