@@ -13,8 +13,9 @@ from werkzeug.test import Client, TestResponse
 
 from consent_service import clock
 from consent_service.access import sessions, users
-from consent_service.access.actor import Actor
+from consent_service.access.actor import OPERATOR, Actor
 from consent_service.access.auth import PLAIN_COOKIE, csrf_token
+from consent_service.access.keys import create_key
 from consent_service.access.models import MembershipRow, SessionRow, UserRow
 from consent_service.access.permissions import permissions_of
 from consent_service.access.sessions import Session, find_session
@@ -140,6 +141,13 @@ def add_member(  # noqa: PLR0913 - each has a default
     member = Member(service, tenant, user_id, email, name, role, None)
     join(member, tenant, role)
     return member
+
+
+def api_key(service: Service, *scopes: str, tenant: Tenant | None = None) -> dict[str, str]:
+    """Make an API key; return what is sent along."""
+    tenant_id = (tenant or service.tenant).id
+    made = create_key(service.built.database, tenant_id, "Program", scopes, by=OPERATOR)
+    return {"Authorization": f"Bearer {made.secret}"}
 
 
 def join(member: Member, tenant: Tenant, role: str) -> None:

@@ -17,6 +17,7 @@ import orjson
 from sqlalchemy import CTE, ColumnElement, Connection, and_, delete, exists, func, or_, select
 
 from consent_service.consents.models import RecordChangeRow, RecordRow
+from consent_service.consents.record import Previous
 from consent_service.tenants.service import Site
 
 #: Rows that are read, or ids that are named, in one statement.
@@ -34,13 +35,6 @@ class Change(NamedTuple):
     record_id: UUID
     erased: bool
     made_at: datetime
-
-
-class Previous(NamedTuple):
-    """What counts of the record before a record."""
-
-    notice_version: int
-    choices: Mapping[str, bool]
 
 
 class Counted(NamedTuple):
@@ -123,7 +117,7 @@ def records_between(
     """
     query = (
         select(*_TO_COUNT)
-        .where(_of_site(site), _records.created_at < until, _records.document.is_not(None))
+        .where(of_site(site), _records.created_at < until, _records.document.is_not(None))
         .order_by(_records.created_at, _records.id)
         .limit(_CHUNK)
     )
@@ -139,7 +133,7 @@ def records_between(
 def first_at_or_after(connection: Connection, site: Site, moment: datetime) -> datetime | None:
     """Return when the first record was made that was made then or later, None if none was."""
     query = select(func.min(_records.created_at)).where(
-        _of_site(site), _records.created_at >= moment
+        of_site(site), _records.created_at >= moment
     )
     found: datetime | None = connection.execute(query).scalar_one()
     return found
@@ -208,5 +202,6 @@ def _changes_of(site: Site) -> ColumnElement[bool]:
     return and_(_changes.tenant_id == site.tenant_id, _changes.site_id == site.id)
 
 
-def _of_site(site: Site) -> ColumnElement[bool]:
+def of_site(site: Site) -> ColumnElement[bool]:
+    """Match a site's records."""
     return and_(_records.tenant_id == site.tenant_id, _records.site_id == site.id)

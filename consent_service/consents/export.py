@@ -22,6 +22,7 @@ from sqlalchemy import select, tuple_
 from consent_service import formats
 from consent_service.access import audit
 from consent_service.access.actor import Actor
+from consent_service.consents.changes import of_site
 from consent_service.consents.models import RecordRow
 from consent_service.db import Database
 from consent_service.errors import ValidationFailed
@@ -136,11 +137,7 @@ def _read(database: Database, site: Site, begin: datetime, end: datetime) -> Ite
             _records.document,
             _records.after_ms,
         )
-        .where(
-            _records.tenant_id == site.tenant_id,
-            _records.site_id == site.id,
-            _records.created_at < end,
-        )
+        .where(of_site(site), _records.created_at < end)
         .order_by(_records.created_at, _records.id)
         .limit(STEP)
     )

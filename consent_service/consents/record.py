@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from consent_service.clock import rfc3339
@@ -58,6 +58,13 @@ class Identity:
     visitor_id: str
     previous_id: UUID | None
     sequence: int
+
+
+class Previous(NamedTuple):
+    """What counts of the record before a record."""
+
+    notice_version: int
+    choices: Mapping[str, bool]
 
 
 def problems(decision: Decision, notice: Notice) -> dict[str, Any]:

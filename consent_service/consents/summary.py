@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import func, select
 
+from consent_service.consents.changes import of_site
 from consent_service.consents.models import RecordRow
 from consent_service.db import Database
 from consent_service.tenants.service import Site
@@ -32,12 +33,8 @@ def summarize(database: Database, site: Site, since: datetime, before: datetime)
             connection.execute(
                 select(func.count())
                 .select_from(RecordRow)
-                .where(_of_site(site), column >= since, column < before)
+                .where(of_site(site), column >= since, column < before)
             ).scalar_one()
             for column in (_records.created_at, _records.erased_at)
         )
     return Summary(made, erased)
-
-
-def _of_site(site: Site) -> ColumnElement[bool]:
-    return and_(_records.tenant_id == site.tenant_id, _records.site_id == site.id)

@@ -28,8 +28,8 @@ from consent_service.downloads import download
 from consent_service.errors import Fields, NotFound, ValidationFailed
 from consent_service.formats import FORMATS, written
 from consent_service.reports.counting import DIMENSIONS
-from consent_service.reports.export import export_rates, file_name
-from consent_service.reports.files import form_in
+from consent_service.reports.export import file_name
+from consent_service.reports.files import form_in, rates_download, records_download
 from consent_service.reports.service import ask, set_smallest_group, smallest_group, today
 from consent_service.reports.suppression import LARGEST, SMALLEST
 from consent_service.tenants.auth import current_tenant
@@ -44,7 +44,7 @@ Page = Response | str | tuple[str, int]
 def reports(tenant: str) -> Page:
     """Show the rates of a site."""
     del tenant
-    sites = sites_of(use(Database), current_tenant().id)
+    sites = _sites()
     if not sites:
         return render_template("console/reports.html", sites=sites)
     try:
@@ -63,7 +63,7 @@ def chart_file(tenant: str, key: str) -> FlaskResponse:
     :raises NotFound: when there is no such chart
     """
     del tenant
-    answer = _answer(_site(sites_of(use(Database), current_tenant().id)))
+    answer = _answer(_site(_sites()))
     if key not in answer.figures:
         raise NotFound
     figure, asked = answer.figures[key], answer.report.question
@@ -80,10 +80,7 @@ def rates_file(tenant: str, form: str) -> FlaskResponse:
     """
     del tenant
     kind = form_in(FORMATS.keys(), form)
-    report = _answer(_site(sites_of(use(Database), current_tenant().id))).report
-    asked = report.question
-    name = file_name("rates", asked.site_key, asked.since, asked.until, kind)
-    return download(export_rates(report, kind), name, FORMATS[kind].mimetype)
+    return rates_download(_answer(_site(_sites())).report, kind)
 
 
 @workspace.get("/reports/records.<string:form>")
@@ -95,19 +92,9 @@ def records_file(tenant: str, form: str) -> FlaskResponse:
     """
     del tenant
     kind = form_in(export.FORMS, form)
-    site = _site(sites_of(use(Database), current_tenant().id))
+    site = _site(_sites())
     asked = report_form.read(request.args, site.site_key, today(site)).question
-    chunks = export.export_records(
-        use(Database),
-        site,
-        asked.since,
-        asked.until,
-        kind,
-        by=current_actor(),
-        with_visitors="records:read" in current_actor().permissions,
-    )
-    name = file_name("records", site.site_key, asked.since, asked.until, kind)
-    return download(chunks, name, FORMATS[kind].mimetype)
+    return records_download(site, asked.since, asked.until, kind)
 
 
 @workspace.post("/reports/settings")
@@ -123,6 +110,10 @@ def report_settings(tenant: str) -> Page:
     except ValidationFailed as error:
         return say(there, _first(error.fields), "bad")
     return say(there, _("Saved: smaller groups are hidden from now on, on all days."))
+
+
+def _sites() -> list[Site]:
+    return sites_of(use(Database), current_tenant().id)
 
 
 def _site(sites: Sequence[Site]) -> Site:

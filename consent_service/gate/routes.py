@@ -34,6 +34,7 @@ from consent_service.gate.service import Answer, Asked, Gate, Question
 from consent_service.limits import limit
 from consent_service.regions.rules import place_of
 from consent_service.tenants.auth import allow_site_pages
+from consent_service.tenants.schemas import site_field
 from consent_service.tenants.service import site_of
 from consent_service.web import Blueprint, ErrorOut
 from consent_service.wiring import use
@@ -158,11 +159,7 @@ class GateScript(MethodView):
 class BatchIn(Schema):
     """A question about many visitors."""
 
-    site = fields.String(
-        required=True,
-        validate=validate.Regexp(r"^[A-Za-z0-9_-]{1,64}$"),
-        metadata={"description": "The site's key."},
-    )
+    site = site_field()
     purpose = fields.String(required=True, validate=validate.Length(1, 64))
     visitors = fields.List(
         # Who is not there may be named in any way but one that no database can look for.

@@ -160,7 +160,7 @@ class AskedPurposes:
     def of(self, connection: Connection, site: Site, version: int) -> tuple[str, ...]:
         """Return the keys of the optional purposes of a site's version, in the notice's order.
 
-        None for a version that was never published.
+        Of a version that was never published, none.
         """
         known = self._known.get((site.id, version))
         if known is None:

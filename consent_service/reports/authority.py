@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from consent_service import clock
+from consent_service.consents.export import moments
 from consent_service.consents.summary import Summary, summarize
 from consent_service.db import Database
 from consent_service.errors import ValidationFailed
@@ -57,13 +57,13 @@ def authority_report(database: Database, tenant: Tenant, quarter: Quarter) -> Au
     """
     now = clock.now()
     sites = sites_of(database, tenant.id)
-    if any(_bounds(site, quarter)[0] > now for site in sites):
+    if any(moments(site, quarter.since, quarter.until)[0] > now for site in sites):
         raise ValidationFailed(fields={"quarter": ["It has not begun yet."]})
     return AuthorityReport(
         tenant=tenant,
         quarter=quarter,
         made_at=now,
-        complete=all(_bounds(site, quarter)[1] <= now for site in sites),
+        complete=all(moments(site, quarter.since, quarter.until)[1] <= now for site in sites),
         sites=[_of_site(database, site, quarter) for site in sites],
     )
 
@@ -101,7 +101,7 @@ def shown(report: AuthorityReport) -> dict[str, Any]:
 
 
 def _of_site(database: Database, site: Site, quarter: Quarter) -> SiteReport:
-    since, before = _bounds(site, quarter)
+    since, before = moments(site, quarter.since, quarter.until)
     notices = _in_force(list_versions(database, site), since, before)
     content = get_version(database, site, notices[0].version).content if notices else {}
     question = Question(
@@ -128,13 +128,3 @@ def _in_force(versions: Sequence[Published], since: datetime, before: datetime) 
         if version.published_at <= since:
             break
     return found
-
-
-def _bounds(site: Site, quarter: Quarter) -> tuple[datetime, datetime]:
-    """Return when a quarter begins and ends where the site is."""
-    zone = ZoneInfo(site.time_zone)
-
-    def begins(day: date) -> datetime:
-        return datetime.combine(day, time(), zone)
-
-    return begins(quarter.since), begins(quarter.until + timedelta(days=1))

@@ -14,6 +14,8 @@ from datetime import date
 from itertools import combinations
 from typing import Any
 
+from consent_service.consents.record import Previous
+
 #: What impressions and choices have alike: a report may be filtered by one and grouped by another.
 COMMON = (
     "country",
@@ -80,14 +82,6 @@ class Circumstances:
         )
 
 
-@dataclass(frozen=True)
-class Before:
-    """What counts of the record before a choice."""
-
-    notice_version: int
-    choices: Mapping[str, bool]
-
-
 def circumstances_of(record: Mapping[str, Any]) -> Circumstances:
     """Return the circumstances of a record."""
     return Circumstances(
@@ -116,7 +110,7 @@ def measures_of_impressions(kind: str, number: int, *, gpc: bool, bot: bool) -> 
 
 def measures_of_choice(
     record: Mapping[str, Any],
-    before: Before | None,
+    before: Previous | None,
     optional: Collection[str],
     after_ms: int | None,
 ) -> Counter[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import date
 from typing import Any, TypeVar, cast
 
 from flask import Response
@@ -16,9 +17,11 @@ from consent_service.downloads import download
 from consent_service.errors import UnknownForm, ValidationFailed
 from consent_service.formats import FORMATS, Form
 from consent_service.reports.export import check_mark, export_rates, file_name
+from consent_service.reports.report import Report
 from consent_service.reports.routes import answered, reports
 from consent_service.reports.schemas import RatesQuery
-from consent_service.tenants.service import site_of
+from consent_service.tenants.schemas import site_field
+from consent_service.tenants.service import Site, site_of
 from consent_service.web import ErrorOut
 from consent_service.wiring import use
 
@@ -45,11 +48,7 @@ class RatesFileQuery(RatesQuery, Mark):  # type: ignore[misc, valid-type]
 class RecordsFileQuery(Mark):
     """Which records."""
 
-    site = fields.String(
-        required=True,
-        validate=validate.Regexp(r"^[A-Za-z0-9_-]{1,64}$"),
-        metadata={"description": "The site's key."},
-    )
+    site = site_field()
     since = fields.Date(
         data_key="from",
         required=True,
@@ -73,6 +72,32 @@ def as_file(forms: Collection[Form]) -> dict[str, Any]:
     kinds = {FORMATS[form].mimetype.partition(";")[0] for form in forms}
     content = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in sorted(kinds)}
     return {"200": {"content": content}}
+
+
+def rates_download(report: Report, form: Form, *, bom: bool = False) -> Response:
+    """Answer with a report as a file."""
+    asked = report.question
+    name = file_name("rates", asked.site_key, asked.since, asked.until, form)
+    return download(export_rates(report, form, bom=bom), name, FORMATS[form].mimetype)
+
+
+def records_download(
+    site: Site, since: date, until: date, form: records.Form, *, bom: bool = False
+) -> Response:
+    """Answer with the records of some days; which visitors they are of, to who may look it up."""
+    actor = current_actor()
+    chunks = records.export_records(
+        use(Database),
+        site,
+        since,
+        until,
+        form,
+        by=actor,
+        with_visitors="records:read" in actor.permissions,
+        bom=bom,
+    )
+    name = file_name("records", site.site_key, since, until, form)
+    return download(chunks, name, FORMATS[form].mimetype)
 
 
 def _in_address(forms: Collection[Form]) -> list[dict[str, Any]]:
@@ -100,10 +125,7 @@ class RatesFile(MethodView):
         check_mark(kind, bom=bom)
         if query["compare_with"] is not None:
             raise ValidationFailed(fields={"compare": ["A file holds no comparisons."]})
-        report = answered(query)
-        asked = report.question
-        name = file_name("rates", asked.site_key, asked.since, asked.until, kind)
-        return download(export_rates(report, kind, bom=bom), name, FORMATS[kind].mimetype)
+        return rates_download(answered(query), kind, bom=bom)
 
 
 @reports.route("/records.<string:form>", parameters=_in_address(records.FORMS))
@@ -125,15 +147,4 @@ class RecordsFile(MethodView):
         bom = query["bom"] == "1"
         check_mark(kind, bom=bom)
         site = site_of(use(Database), current_program_tenant(), query["site"])
-        chunks = records.export_records(
-            use(Database),
-            site,
-            query["since"],
-            query["until"],
-            kind,
-            by=current_actor(),
-            with_visitors="records:read" in current_actor().permissions,
-            bom=bom,
-        )
-        name = file_name("records", site.site_key, query["since"], query["until"], kind)
-        return download(chunks, name, FORMATS[kind].mimetype)
+        return records_download(site, query["since"], query["until"], kind, bom=bom)

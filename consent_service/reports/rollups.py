@@ -28,7 +28,6 @@ from consent_service.db import Database, Snapshot
 from consent_service.notices.service import AskedPurposes
 from consent_service.reports import rollup_store as store
 from consent_service.reports.counting import (
-    Before,
     Tally,
     bucket_of,
     circumstances_of,
@@ -355,9 +354,7 @@ class _Count:
         packed = self._kinds.get(kind)
         if packed is None:
             optional = self._purposes.of(self._connection, self._site, record["notice_version"])
-            counted = measures_of_choice(
-                record, Before(*before) if before else None, optional, each.after_ms
-            )
+            counted = measures_of_choice(record, before, optional, each.after_ms)
             packed = self._kinds[kind] = self.tally.packed(counted)
         return packed
 

@@ -12,12 +12,10 @@ from marshmallow import Schema, ValidationError, fields, post_load, validate
 from consent_service.access.auth import current_actor, needs
 from consent_service.config import Settings
 from consent_service.db import Database
-from consent_service.downloads import download
 from consent_service.formats import FORMATS
 from consent_service.reports.counting import COMMON, DIMENSIONS
 from consent_service.reports.due import EVERY
-from consent_service.reports.export import export_rates, file_name
-from consent_service.reports.files import as_file
+from consent_service.reports.files import as_file, rates_download
 from consent_service.reports.letters import LANGUAGES
 from consent_service.reports.periods import STEPS
 from consent_service.reports.questions import VALUE
@@ -33,6 +31,7 @@ from consent_service.reports.schedules import (
 )
 from consent_service.signing import Keyring
 from consent_service.tenants.auth import current_tenant, named_site
+from consent_service.tenants.schemas import site_field
 from consent_service.web import ErrorOut
 from consent_service.wiring import use
 
@@ -40,11 +39,7 @@ from consent_service.wiring import use
 class ScheduleIn(Schema):
     """What is to be sent, how often and where to."""
 
-    site = fields.String(
-        required=True,
-        validate=validate.Regexp(r"^[A-Za-z0-9_-]{1,64}$"),
-        metadata={"description": "The site's key."},
-    )
+    site = site_field()
     every = fields.String(
         required=True,
         validate=validate.OneOf(EVERY),
@@ -205,7 +200,4 @@ class MailedFile(MethodView):
     @mailed.alt_response(410, schema=ErrorOut, description="The link opens nothing.")
     def get(self, token: str) -> Response:
         """Make the file anew, from what is counted now, for whoever has the link."""
-        report, form = opened(use(Database), use(Keyring), token)
-        asked = report.question
-        name = file_name("rates", asked.site_key, asked.since, asked.until, form)
-        return download(export_rates(report, form), name, FORMATS[form].mimetype)
+        return rates_download(*opened(use(Database), use(Keyring), token))

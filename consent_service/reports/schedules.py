@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -274,9 +274,7 @@ def _checked(settings: Settings, site: Site, wanted: Wanted, now: datetime) -> W
     period = newest(wanted.every, now, site.time_zone)
     asked = Question(site.site_key, *period, wanted.where, wanted.group, wanted.step)
     check(asked, None, period.until)
-    return Wanted(
-        wanted.every, wanted.form, to, wanted.group, wanted.step, wanted.where, wanted.language
-    )
+    return replace(wanted, destination=to)
 
 
 def _addresses(mail: Sequence[str]) -> list[str]:

@@ -23,6 +23,7 @@ from consent_service.reports.questions import VALUE
 from consent_service.reports.rates import DEFINITIONS
 from consent_service.reports.suppression import LARGEST, SMALLEST
 from consent_service.reports.wording import LANGUAGES
+from consent_service.tenants.schemas import site_field
 
 # Impressions.
 
@@ -51,11 +52,7 @@ def _value_of(dimension: str) -> fields.String:
 
 
 class _RatesQuery(Schema):
-    site = fields.String(
-        required=True,
-        validate=validate.Regexp(r"^[A-Za-z0-9_-]{1,64}$"),
-        metadata={"description": "The site's key."},
-    )
+    site = site_field()
     since = fields.Date(
         data_key="from",
         load_default=None,

@@ -19,6 +19,15 @@ _MOST = 2**31 - 1
 _TIME_ZONE = "IANA name of the time zone whose days reports count."
 
 
+def site_field() -> fields.String:
+    """Make the field in which a call names one of the caller's sites."""
+    return fields.String(
+        required=True,
+        validate=validate.Regexp(r"^[A-Za-z0-9_-]{1,64}$"),
+        metadata={"description": "The site's key."},
+    )
+
+
 def _name(*, required: bool = False) -> fields.String:
     return fields.String(required=required, validate=validate.Length(1, LONGEST_NAME))
 

@@ -16,26 +16,13 @@ from werkzeug.test import TestResponse
 
 from consent_service import clock
 from consent_service.access.actor import OPERATOR
-from consent_service.access.keys import create_key
 from consent_service.consents.feed import ChangeFeed
-from consent_service.tenants.service import Tenant, create_tenant
+from consent_service.tenants.service import create_tenant
 from tests.builders import ORIGIN, SITE_KEY, Service
-from tests.members import sign_in
+from tests.members import api_key, sign_in
 
 UNKNOWN = {"allow": False, "reason": "unknown_visitor"}
 GRANTED = {"allow": True, "reason": "granted"}
-
-
-def key(service: Service, *scopes: str, tenant: Tenant | None = None) -> dict[str, str]:
-    """Make an API key; return what is sent along."""
-    made = create_key(
-        service.built.database,
-        (tenant or service.tenant).id,
-        "Pipeline",
-        scopes or ["gate:batch"],
-        by=OPERATOR,
-    )
-    return {"Authorization": f"Bearer {made.secret}"}
 
 
 def ask(service: Service, headers: dict[str, str] | None = None, **body: Any) -> TestResponse:  # noqa: ANN401
@@ -44,7 +31,7 @@ def ask(service: Service, headers: dict[str, str] | None = None, **body: Any) ->
     return service.client.post(
         "/v1/gate/batch",
         json={name: value for name, value in sent.items() if value is not None},
-        headers=key(service) if headers is None else headers,
+        headers=api_key(service, "gate:batch") if headers is None else headers,
     )
 
 
@@ -154,7 +141,7 @@ def test_the_region_decides_what_holds_without_a_choice_for_a_purpose(service: S
 def test_a_thousand_are_answered_with_one_query_and_one_more_is_refused(service: Service) -> None:
     known = [visitor(service.choose()) for _ in range(3)]
     ids = known + [clock.new_visitor_id() for _ in range(997)]
-    headers = key(service)
+    headers = api_key(service, "gate:batch")
     asked: list[str] = []
     # The key's own use is written once a minute.
     assert ask(service, headers, visitors=["anybody"]).status_code == 200
@@ -208,7 +195,7 @@ def test_only_a_key_with_the_scope_may_ask(service: Service) -> None:
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (401, "not_signed_in")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert ask(service, {"Authorization": "Bearer ck_x"}, visitors=["x"]).status_code == 401
-    answer = ask(service, key(service, "sites:read", "records:read"), visitors=["vis_x"])
+    answer = ask(service, api_key(service, "sites:read", "records:read"), visitors=["vis_x"])
     assert answer.status_code == 403
     assert answer.get_json()["error"]["fields"] == {"permission": ["gate:batch"]}
     member = sign_in(service)
@@ -218,7 +205,7 @@ def test_only_a_key_with_the_scope_may_ask(service: Service) -> None:
 
 def test_another_tenants_site_is_as_one_that_does_not_exist(service: Service) -> None:
     hostile = create_tenant(service.built.database, "hostile", "Hostile Ltd", by=OPERATOR)
-    headers = key(service, tenant=hostile)
+    headers = api_key(service, "gate:batch", tenant=hostile)
     made = visitor(service.choose())
     answers = [
         ask(service, headers, site=site, visitors=[made]) for site in (SITE_KEY, "site_nobody")
@@ -243,7 +230,7 @@ def test_a_process_that_hears_nothing_denies(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = visitor(service.choose())
-    headers = key(service)
+    headers = api_key(service, "gate:batch")
     silent = timedelta(seconds=31).total_seconds()
     monkeypatch.setattr(ChangeFeed, "silent_seconds", property(lambda _: silent))
     answer = ask(service, headers, visitors=[made])

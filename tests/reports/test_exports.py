@@ -21,7 +21,6 @@ from werkzeug.test import TestResponse
 
 from consent_service import downloads, formats
 from consent_service.access.actor import OPERATOR
-from consent_service.access.keys import create_key
 from consent_service.cli import main
 from consent_service.consents import export
 from consent_service.consents.export import export_records, moments
@@ -29,8 +28,9 @@ from consent_service.db import Database
 from consent_service.errors import Unavailable, ValidationFailed
 from consent_service.reports.report import Question
 from consent_service.reports.service import ask, rows, today
-from consent_service.tenants.service import Tenant, create_tenant
+from consent_service.tenants.service import create_tenant
 from tests.builders import SITE_KEY, Service, make_service
+from tests.members import api_key
 from tests.reports.builders import SINCE, UNTIL, Crowd, fill_with
 
 RATES, RECORDS = "/v1/reports/rates", "/v1/reports/records"
@@ -55,16 +55,9 @@ def counted(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     service.built.database.close()
 
 
-def key(service: Service, *scopes: str, tenant: Tenant | None = None) -> dict[str, str]:
-    """Make an API key; return what is sent along."""
-    tenant_id = (tenant or service.tenant).id
-    made = create_key(service.built.database, tenant_id, "Warehouse", scopes, by=OPERATOR)
-    return {"Authorization": f"Bearer {made.secret}"}
-
-
 @pytest.fixture(scope="module")
 def analyst(counted: Service) -> dict[str, str]:
-    return key(counted, "reports:read")
+    return api_key(counted, "reports:read")
 
 
 def get(
@@ -179,7 +172,7 @@ def test_the_mark_of_utf_8_comes_before_csv_alone(
 def test_a_question_that_is_not_right_says_where(
     counted: Service, address: str, query: dict[str, str], status: int, field: str
 ) -> None:
-    answer = get(counted, address, key(counted, "reports:read", "records:export"), query)
+    answer = get(counted, address, api_key(counted, "reports:read", "records:export"), query)
     assert answer.status_code == status
     assert field in answer.get_json()["error"]["fields"]
     if status == 404:
@@ -189,11 +182,11 @@ def test_a_question_that_is_not_right_says_where(
 def test_files_are_for_those_who_may_have_them(counted: Service, analyst: dict[str, str]) -> None:
     assert error(get(counted, f"{RATES}.csv", {})) == "not_signed_in"
     assert error(get(counted, f"{RECORDS}.csv", analyst)) == "permission_missing"
-    assert error(get(counted, f"{RATES}.csv", key(counted, "records:export"))) == (
+    assert error(get(counted, f"{RATES}.csv", api_key(counted, "records:export"))) == (
         "permission_missing"
     )
     hostile = create_tenant(counted.built.database, "hostile", "Hostile Ltd", by=OPERATOR)
-    theirs = key(counted, "reports:read", "records:export", tenant=hostile)
+    theirs = api_key(counted, "reports:read", "records:export", tenant=hostile)
     for address in (f"{RATES}.csv", f"{RECORDS}.csv"):
         assert error(get(counted, address, theirs)) == "unknown_site"
 
@@ -205,7 +198,7 @@ def test_records_are_exported_with_every_choice_and_no_visitor(service: Service)
     made = service.choose().get_json()["record"]
     token = service.token(analytics=False)
     service.token(token=token)
-    answer = get(service, f"{RECORDS}.csv", key(service, "records:export"), this_month(service))
+    answer = get(service, f"{RECORDS}.csv", api_key(service, "records:export"), this_month(service))
     first, *others = table(answer)
     assert len(others) == 2
     assert first["id"] == made["id"]
@@ -220,7 +213,7 @@ def test_records_are_exported_with_every_choice_and_no_visitor(service: Service)
 def test_who_may_look_records_up_is_told_which_are_the_same_visitors(service: Service) -> None:
     token = service.token()
     service.token(token=token, analytics=False)
-    headers = key(service, "records:export", "records:read")
+    headers = api_key(service, "records:export", "records:read")
     answer = get(service, f"{RECORDS}.ndjson", headers, this_month(service))
     first, second, closing = map(json.loads, answer.get_data().splitlines())
     assert closing["rows"] == 2
@@ -242,7 +235,7 @@ def test_of_an_erased_record_only_that_it_was_is_exported(service: Service) -> N
     answer = get(
         service,
         f"{RECORDS}.ndjson",
-        key(service, "records:export", "records:read"),
+        api_key(service, "records:export", "records:read"),
         this_month(service),
     )
     found = [json.loads(line) for line in answer.get_data().splitlines()[:-1]]
@@ -303,7 +296,7 @@ def test_a_purpose_that_is_gone_keeps_its_column(counted: Service) -> None:
     notice = {"purposes": [_bare(each) for each in purposes]}
     counted.publish(site, **notice)
     query = {**this_month(counted), "site": "site_renamed"}
-    (row,) = table(get(counted, f"{RECORDS}.csv", key(counted, "records:export"), query))
+    (row,) = table(get(counted, f"{RECORDS}.csv", api_key(counted, "records:export"), query))
     assert row["choice_analytics"] == "true"
 
 
@@ -322,7 +315,7 @@ def test_a_file_that_breaks_off_is_an_error_and_no_half_file(
     for _ in range(4):
         counted.choose()
     monkeypatch.setattr(export, "STEP", 2)
-    headers = key(counted, "records:export")
+    headers = api_key(counted, "records:export")
     reading = Database.reading
     asked = 0
 
@@ -393,7 +386,7 @@ def test_an_export_that_cannot_be_noted_is_not_made(
 def key_without_note(service: Service) -> dict[str, str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("consent_service.access.audit.write", lambda *_, **__: None)
-        return key(service, "records:export")
+        return api_key(service, "records:export")
 
 
 # The operator's commands.
@@ -415,7 +408,7 @@ def test_the_operator_writes_both_to_files(counted: Service, tmp_path: Path) -> 
     path = tmp_path / "rates.csv"
     run("rates", SITE_KEY, *days, "--group", "country", "--output", str(path))
     asked = {**MONTH, "group": "country"}
-    same = get(counted, f"{RATES}.csv", key(counted, "reports:read"), asked)
+    same = get(counted, f"{RATES}.csv", api_key(counted, "reports:read"), asked)
     assert path.read_bytes() == same.get_data()
     assert "Only CSV" in run("rates", SITE_KEY, *days, "--bom", "--format", "xlsx")
 

@@ -13,13 +13,12 @@ from sqlalchemy import text
 
 from consent_service import clock
 from consent_service.access.actor import OPERATOR
-from consent_service.access.keys import create_key
 from consent_service.reports.quarter import quarter_of
 from consent_service.reports.rates import DEFINITIONS
 from consent_service.reports.wording import LANGUAGES, texts
-from consent_service.tenants.service import Tenant, create_tenant
+from consent_service.tenants.service import create_tenant
 from tests.builders import ORIGIN, SITE_KEY, Service, make_service
-from tests.members import sign_in
+from tests.members import api_key, sign_in
 from tests.reports.builders import Crowd, fill_with
 
 NOW = quarter_of(clock.now().date())
@@ -46,15 +45,9 @@ def reported(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) ->
     service.built.database.close()
 
 
-def key(service: Service, tenant: Tenant | None = None) -> dict[str, str]:
-    to = (tenant or service.tenant).id
-    made = create_key(service.built.database, to, "DPO", ["reports:read"], by=OPERATOR)
-    return {"Authorization": f"Bearer {made.secret}"}
-
-
 def test_the_quarter_is_reported(reported: Service) -> None:
     answer = reported.client.get(
-        f"/v1/reports/quarterly?quarter={NOW}", headers=key(reported)
+        f"/v1/reports/quarterly?quarter={NOW}", headers=api_key(reported, "reports:read")
     ).get_json()
     assert answer["complete"] is False
     (site,) = answer["sites"]
@@ -65,7 +58,7 @@ def test_the_quarter_is_reported(reported: Service) -> None:
 
 def test_a_quarter_before_the_first_notice_has_nothing(reported: Service) -> None:
     answer = reported.client.get(
-        "/v1/reports/quarterly?quarter=2020-Q1", headers=key(reported)
+        "/v1/reports/quarterly?quarter=2020-Q1", headers=api_key(reported, "reports:read")
     ).get_json()
     assert answer["complete"] is True
     (site,) = answer["sites"]
@@ -75,7 +68,9 @@ def test_a_quarter_before_the_first_notice_has_nothing(reported: Service) -> Non
 def test_another_tenant_reports_its_own_sites(reported: Service) -> None:
     other = create_tenant(reported.built.database, "other", "Other", by=OPERATOR)
     asked = f"/v1/reports/quarterly?quarter={NOW}"
-    answer = reported.client.get(asked, headers=key(reported, other)).get_json()
+    answer = reported.client.get(
+        asked, headers=api_key(reported, "reports:read", tenant=other)
+    ).get_json()
     assert (answer["tenant"], answer["sites"]) == ("other", [])
 
 
@@ -83,7 +78,7 @@ def test_another_tenant_reports_its_own_sites(reported: Service) -> None:
 @pytest.mark.parametrize("form", ["", ".pdf"])
 def test_what_cannot_be_reported_is_refused(reported: Service, quarter: str, form: str) -> None:
     answer = reported.client.get(
-        f"/v1/reports/quarterly{form}?quarter={quarter}", headers=key(reported)
+        f"/v1/reports/quarterly{form}?quarter={quarter}", headers=api_key(reported, "reports:read")
     )
     assert answer.status_code == 422
     assert "quarter" in answer.get_json()["error"]["fields"]
@@ -97,7 +92,8 @@ def test_page_and_pdf_say_the_same(
     reported: Service, language: str, number: str, words: str
 ) -> None:
     answer = reported.client.get(
-        f"/v1/reports/quarterly.pdf?quarter={NOW}&lang={language}", headers=key(reported)
+        f"/v1/reports/quarterly.pdf?quarter={NOW}&lang={language}",
+        headers=api_key(reported, "reports:read"),
     )
     assert answer.mimetype == "application/pdf"
     assert f"{NOW}.pdf" in answer.headers["Content-Disposition"]

@@ -12,11 +12,10 @@ from werkzeug.test import TestResponse
 
 from consent_service import clock
 from consent_service.access.actor import OPERATOR
-from consent_service.access.keys import create_key
 from consent_service.reports.service import today
-from consent_service.tenants.service import Tenant, create_tenant
+from consent_service.tenants.service import create_tenant
 from tests.builders import SITE_KEY, Service, make_service
-from tests.members import sign_in
+from tests.members import api_key, sign_in
 from tests.reports.builders import SINCE, UNTIL, Crowd, fill_with
 
 SETTINGS = "/v1/tenants/example/reports/settings"
@@ -42,22 +41,10 @@ def counted(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     service.built.database.close()
 
 
-def key(service: Service, *scopes: str, tenant: Tenant | None = None) -> dict[str, str]:
-    """Make an API key; return what is sent along."""
-    made = create_key(
-        service.built.database,
-        (tenant or service.tenant).id,
-        "Warehouse",
-        scopes or ["reports:read"],
-        by=OPERATOR,
-    )
-    return {"Authorization": f"Bearer {made.secret}"}
-
-
 @pytest.fixture(scope="module")
 def reader(counted: Service) -> dict[str, str]:
     """What a program sends that may read reports."""
-    return key(counted)
+    return api_key(counted, "reports:read")
 
 
 def get(service: Service, headers: dict[str, str], **query: str) -> TestResponse:
@@ -184,11 +171,11 @@ def test_only_a_key_of_the_sites_own_tenant_that_may_read_reports_does(
     counted: Service, reader: dict[str, str]
 ) -> None:
     assert get(counted, {}).status_code == 401
-    lacking = get(counted, key(counted, "gate:batch"))
+    lacking = get(counted, api_key(counted, "gate:batch"))
     assert lacking.status_code == 403
     assert lacking.get_json()["error"]["fields"] == {"permission": ["reports:read"]}
     other = create_tenant(counted.built.database, "other", "Other Ltd", by=OPERATOR)
-    foreign = get(counted, key(counted, tenant=other))
+    foreign = get(counted, api_key(counted, "reports:read", tenant=other))
     nowhere = get(counted, reader, site="site_none")
     assert foreign.status_code == nowhere.status_code == 404
     assert foreign.get_json() == nowhere.get_json()
