@@ -10,6 +10,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
@@ -127,7 +128,10 @@ class ServiceProcess:
     def pause(self) -> None:
         """Halt all its processes: connections are taken, and nothing is answered."""
         assert self._process is not None
-        os.killpg(self._process.pid, signal.SIGSTOP)
+        group = self._process.pid
+        os.killpg(group, signal.SIGSTOP)
+        # A thread that runs on another processor may go on for a moment, and answer.
+        wait_until(lambda: states(group) <= {"T"}, "the service goes on")
 
     def stop(self) -> None:
         """End it as a service manager would."""
@@ -154,6 +158,18 @@ class ServiceProcess:
         """Stop."""
         self.stop()
         self._output.close()
+
+
+def states(group: int) -> set[str]:
+    """Return the states of all threads of a process group: ``T`` is stopped (see proc(5))."""
+    found = set()
+    for stat in Path("/proc").glob("[0-9]*/task/[0-9]*/stat"):
+        # It may have ended since.
+        with suppress(OSError):
+            state, _, of_group, *_ = stat.read_text().rpartition(")")[2].split()
+            if int(of_group) == group:
+                found.add(state)
+    return found
 
 
 @dataclass
