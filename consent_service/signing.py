@@ -139,6 +139,16 @@ class Keyring:
         key = self._record_key
         return Signature(key.id, self._private[key.id].sign(message))
 
+    def sign_for_log(self, message: bytes) -> list[tuple[bytes, bytes]]:
+        """Sign with the two newest record keys that are active; return public keys and signatures.
+
+        Those who follow a log know its keys by themselves: with two, they have from one rotation
+        to the next to learn the new one.
+        """
+        keys = [key for key in _signing_order(self._keys["record"]) if _is_active(key)][-2:]
+        private = [self._private[key.id] for key in keys]
+        return [(each.public_key().public_bytes_raw(), each.sign(message)) for each in private]
+
     def verify(self, message: bytes, signature: Signature) -> bool:
         """Say whether one of our keys made this signature over this message."""
         private = self._private.get(signature.key_id)
@@ -224,8 +234,11 @@ def sha256(data: bytes) -> bytes:
 
 def _signing_order(keys: list[Key]) -> list[Key]:
     """Put the key that signs or encrypts now last, where itsdangerous looks for it."""
-    now = clock.now()
-    return sorted(keys, key=lambda key: (key.active_from <= now, key.active_from))
+    return sorted(keys, key=lambda key: (_is_active(key), key.active_from))
+
+
+def _is_active(key: Key) -> bool:
+    return key.active_from <= clock.now()
 
 
 def _derived(key: Key, use: str) -> bytes:

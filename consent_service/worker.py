@@ -21,6 +21,7 @@ from consent_service.config import Settings
 from consent_service.db import Database, Scope
 from consent_service.demo.history import seed_history
 from consent_service.errors import OperatorError, Unavailable
+from consent_service.ledger.sequencer import Sequencer
 from consent_service.mail import Mailer
 from consent_service.reports.jobs import Counting
 from consent_service.reports.sending import run_due
@@ -53,6 +54,11 @@ class Job:
 def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ...]:
     """Return all that the worker does."""
     counting, mailer = Counting(database), Mailer(settings)
+    sequencer = Sequencer(database, keys)
+
+    def sequence(sites: Sequence[Site]) -> bool:
+        keys.refresh()
+        return sequencer.run(sites)
 
     def send(_: Sequence[Site]) -> bool:
         # Whom a report goes to may be encrypted with a key that is newer than this process.
@@ -63,6 +69,8 @@ def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ..
         return bool(seed_history(database, keys))
 
     return (
+        # With the pause of a job that finds nothing, a record is in the ledger within 5 seconds.
+        Job("sequence", 0.5, sequence),
         Job("count", 1, counting.count),
         # However few are erased, it is a whole day that is counted.
         Job("count erased days anew", 20, counting.recount),

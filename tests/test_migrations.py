@@ -37,6 +37,18 @@ TRIGGERS = {
         "records_erased_are_noted",
         "audit_events_stay",
         "audit_events_stay_as_they_are",
+        "records_are_erased_lawfully",
+        "records_are_to_be_leaves",
+        "tombstones_are_to_be_leaves",
+        "ledgers_only_grow",
+        "ledgers_stay",
+        "legal_holds_are_only_lifted",
+        "legal_holds_stay",
+        *(
+            f"{table}_{stay}"
+            for table in ("tombstones", "leaves", "nodes", "checkpoints", "cosignatures")
+            for stay in ("stay", "stay_as_they_are")
+        ),
     },
     "postgresql": {
         "notices_stay",
@@ -48,6 +60,18 @@ TRIGGERS = {
         "records_erased_are_noted",
         "audit_events_stay",
         "audit_events_are_not_emptied",
+        "records_are_erased_lawfully",
+        "tombstones_are_to_be_leaves",
+        "ledgers_only_grow",
+        "ledgers_stay",
+        "ledgers_are_not_emptied",
+        "legal_holds_are_only_lifted",
+        "legal_holds_stay",
+        *(
+            f"{table}_{stay}"
+            for table in ("tombstones", "leaves", "nodes", "checkpoints", "cosignatures")
+            for stay in ("stay", "are_not_emptied")
+        ),
     },
 }
 

@@ -45,6 +45,10 @@ class RecordRow(Base):
     signature: Mapped[bytes | None] = mapped_column(LargeBinary(64), comment="Ed25519, of document")
     key_id: Mapped[str | None] = mapped_column(String(64))
     salt: Mapped[bytes | None] = mapped_column(LargeBinary(32), comment="of the ledger's leaf")
+    commitment: Mapped[bytes | None] = mapped_column(
+        LargeBinary(32),
+        comment="SHA-256 of salt and document, which the ledger has; none if erased before it did",
+    )
     idempotency_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
     request_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
     erased_at: Mapped[datetime | None]
@@ -71,6 +75,52 @@ class RecordChangeRow(Base):
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     site_id: Mapped[UUID]
     made_at: Mapped[datetime] = mapped_column(comment="when the record was made")
+
+
+class TombstoneRow(Base):
+    """That a record was erased, when and why. The database erases none that has no tombstone."""
+
+    __tablename__ = "tombstones"
+    __table_args__ = (
+        Index("ix_tombstones_site", "tenant_id", "site_id"),
+        of_one_tenants_site(),
+        granted("SELECT, INSERT"),
+    )
+
+    record_id: Mapped[UUID] = mapped_column(ForeignKey("records.id"), primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    site_id: Mapped[UUID]
+    document: Mapped[str] = mapped_column(Text, comment="canonical JSON (RFC 8785)")
+    signature: Mapped[bytes] = mapped_column(LargeBinary(64), comment="Ed25519, of document")
+    key_id: Mapped[str] = mapped_column(String(64))
+    salt: Mapped[bytes] = mapped_column(LargeBinary(32), comment="of the commitment")
+    commitment: Mapped[bytes] = mapped_column(
+        LargeBinary(32), comment="SHA-256 of salt and document, which the ledger has"
+    )
+    erased_at: Mapped[datetime]
+
+
+class LegalHoldRow(Base):
+    """An order to keep records. The database erases none that it is about until it is lifted."""
+
+    __tablename__ = "legal_holds"
+    __table_args__ = (
+        Index("ix_legal_holds_tenant_id", "tenant_id"),
+        of_one_tenants_site(),
+        granted("SELECT, INSERT, UPDATE"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    site_id: Mapped[UUID | None] = mapped_column(comment="none: of all the tenant's sites")
+    visitor_id: Mapped[str | None] = mapped_column(
+        String(32), comment="none: of all visitors of the site"
+    )
+    authority: Mapped[str] = mapped_column(String(200), comment="who has ordered it")
+    reference: Mapped[str] = mapped_column(String(200), comment="the order's number there")
+    reason: Mapped[str] = mapped_column(Text, comment="as visitors are told")
+    placed_at: Mapped[datetime]
+    lifted_at: Mapped[datetime | None]
 
 
 class CurrentStateRow(Base):

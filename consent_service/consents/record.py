@@ -178,6 +178,33 @@ def linked_document(  # noqa: PLR0913
     }
 
 
+def tombstone(  # noqa: PLR0913 - all that is left of a record
+    *,
+    record_id: UUID,
+    tenant_id: UUID,
+    site_key: str,
+    created_at: datetime,
+    commitment: bytes,
+    erased_at: datetime,
+    reason: str,
+) -> dict[str, Any]:
+    """Return what is signed of a record that is erased: that it was there, and why it is not.
+
+    :param commitment: of the record, which stays in the ledger and without its salt says nothing
+    """
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "type": "tombstone",
+        "record_id": str(record_id),
+        "tenant_id": str(tenant_id),
+        "site_key": site_key,
+        "created_at": rfc3339(created_at),
+        "commitment": commitment.hex(),
+        "erased_at": rfc3339(erased_at),
+        "reason": reason,
+    }
+
+
 def _made(
     record_id: UUID, identity: Identity, circumstances: Circumstances, rule: Rule, at: datetime
 ) -> dict[str, Any]:

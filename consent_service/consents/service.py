@@ -223,7 +223,9 @@ class Consents:
         """
         claims = self._known(site, token)
         return store.transact(
-            self._database, site, lambda connection: _erase(connection, site, claims.visitor_id)
+            self._database,
+            site,
+            lambda connection: _erase(connection, self._keys, site, claims.visitor_id),
         )
 
     def receipt(self, tenant_id: UUID | None, record_id: UUID, proof: str) -> Receipt:
@@ -305,10 +307,11 @@ def _request(decision: Decision, idempotency_key: str) -> Request:
     return Request(sha256(idempotency_key.encode()), sha256(canonical_json(said)))
 
 
-def _erase(connection: Connection, site: Site, visitor_id: str) -> int:
+def _erase(connection: Connection, keys: Keyring, site: Site, visitor_id: str) -> int:
     state = store.lock_state(connection, site, visitor_id)
     if state is None:
         raise UnknownVisitor
+    store.bury(connection, keys, site, state.visitor_id, "visitor_request")
     erased = connection.execute(
         update(RecordRow)
         .where(store.records_of(site, state.visitor_id))

@@ -19,11 +19,12 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, 
 
 from consent_service import clock
 from consent_service.consents import tokens
-from consent_service.consents.models import CurrentStateRow, LinkedUserRow, RecordRow
+from consent_service.consents.models import CurrentStateRow, LinkedUserRow, RecordRow, TombstoneRow
+from consent_service.consents.record import tombstone
 from consent_service.consents.tokens import Claims
 from consent_service.db import Database, database_ms
 from consent_service.errors import Unavailable
-from consent_service.signing import Keyring, canonical_json
+from consent_service.signing import Keyring, canonical_json, sha256
 from consent_service.tenants.service import Site
 
 SALT_BYTES = 32
@@ -81,6 +82,7 @@ def append(  # noqa: PLR0913
     """
     canonical = canonical_json(content)
     signature = keys.sign(canonical)
+    salt = secrets.token_bytes(SALT_BYTES)
     record_id, visitor_id = UUID(content["id"]), content["visitor_id"]
     at = clock.from_rfc3339(content["created_at"])
     expires_at = clock.from_rfc3339(content["expires_at"])
@@ -95,7 +97,8 @@ def append(  # noqa: PLR0913
             "document": canonical.decode(),
             "signature": signature.value,
             "key_id": signature.key_id,
-            "salt": secrets.token_bytes(SALT_BYTES),
+            "salt": salt,
+            "commitment": sha256(salt + canonical),
             "idempotency_hash": request.key_hash if request else None,
             "request_hash": request.body_hash if request else None,
             "after_ms": after_ms,
@@ -136,6 +139,43 @@ def append(  # noqa: PLR0913
         gpc=content["gpc"],
         choices=states,
     )
+
+
+def bury(connection: Connection, keys: Keyring, site: Site, visitor_id: str, reason: str) -> None:
+    """Write a tombstone for each record of this visitor, and of all who were merged into it."""
+    at = clock.now()
+    query = select(_records.id, _records.created_at, _records.commitment).where(
+        records_of(site, visitor_id)
+    )
+    rows = []
+    for record_id, created_at, commitment in connection.execute(query):
+        salt = secrets.token_bytes(SALT_BYTES)
+        canonical = canonical_json(
+            tombstone(
+                record_id=record_id,
+                tenant_id=site.tenant_id,
+                site_key=site.site_key,
+                created_at=created_at,
+                commitment=commitment,
+                erased_at=at,
+                reason=reason,
+            )
+        )
+        signature = keys.sign(canonical)
+        rows.append(
+            {
+                "record_id": record_id,
+                "tenant_id": site.tenant_id,
+                "site_id": site.id,
+                "document": canonical.decode(),
+                "signature": signature.value,
+                "key_id": signature.key_id,
+                "salt": salt,
+                "commitment": sha256(salt + canonical),
+                "erased_at": at,
+            }
+        )
+    connection.execute(insert(TombstoneRow), rows)
 
 
 def find_state(connection: Connection, site: Site, visitor_id: str) -> Row[Any] | None:

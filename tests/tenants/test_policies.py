@@ -33,8 +33,16 @@ ENABLE, FORCE, POLICY = (
 RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 
 #: What nobody changes or deletes, and what is only emptied.
-APPEND_ONLY = {"notices", "audit_events"}
-ONLY_EMPTIED = {"records"}
+APPEND_ONLY = {
+    "notices",
+    "audit_events",
+    "tombstones",
+    "leaves",
+    "nodes",
+    "checkpoints",
+    "cosignatures",
+}
+ONLY_EMPTIED = {"records", "ledgers", "legal_holds"}
 
 
 @pytest.fixture(scope="module")

@@ -31,6 +31,7 @@ from sqlalchemy import (
 
 from consent_service import clock
 from consent_service.db import Base, Database, Scope, UtcDateTime
+from consent_service.ledger import models as _ledger  # noqa: F401 - registers its tables
 from tests.databases import Urls
 
 #: After those that their rows refer to.
@@ -129,10 +130,11 @@ def fill(owner: Database, tenants: Sequence[Tenant]) -> None:
                 tenant.rows[name] = tenant.new_row(name)
                 connection.execute(insert(table), tenant.rows[name])
             # The database has noted the record by itself: one row in every table is enough.
-            noted = TABLES["record_changes"]
-            connection.execute(
-                delete(noted).where(noted.c.record_id == tenant.rows["records"]["id"])
-            )
+            for name in ("record_changes", "pending_leaves"):
+                noted = TABLES[name].c.record_id
+                connection.execute(
+                    delete(TABLES[name]).where(noted == tenant.rows["records"]["id"])
+                )
 
 
 @dataclass

@@ -1,0 +1,292 @@
+"""Rows of ledgers, each call within the caller's transaction of the tenant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
+
+from consent_service import clock
+from consent_service.ledger.checkpoint import Checkpoint, SignedNote, origin_of, with_signatures
+from consent_service.ledger.merkle import TILE_WIDTH, Node, ReadTile, leaf_hash, root_of
+from consent_service.ledger.models import (
+    CheckpointRow,
+    CosignatureRow,
+    LeafRow,
+    LedgerRow,
+    NodeRow,
+    PendingLeafRow,
+)
+
+_ledgers = LedgerRow.__table__.c
+_pending = PendingLeafRow.__table__.c
+_leaves = LeafRow.__table__.c
+_nodes = NodeRow.__table__.c
+_checkpoints = CheckpointRow.__table__.c
+_cosignatures = CosignatureRow.__table__.c
+
+
+class Ledger(NamedTuple):
+    """A log of a tenant, and its head."""
+
+    id: UUID
+    tenant_id: UUID
+    number: int
+    origin: str
+    size: int
+    root: bytes
+    suspended_at: datetime | None
+    closed_at: datetime | None
+
+    @property
+    def head(self) -> Checkpoint:
+        """What the newest checkpoint says."""
+        return Checkpoint(self.origin, self.size, self.root)
+
+
+class PendingLeaf(NamedTuple):
+    """What waits to become a leaf."""
+
+    record_id: UUID
+    tombstone: bool
+    commitment: bytes
+    added_at: datetime
+
+
+class Leaf(NamedTuple):
+    """Where a record, or the tombstone of one, stands in which ledger."""
+
+    ledger_id: UUID
+    leaf_index: int
+    record_id: UUID
+    tombstone: bool
+    commitment: bytes
+
+
+def open_ledger(connection: Connection, tenant_id: UUID) -> Ledger | None:
+    """Return the tenant's ledger that is added to; None before the first record."""
+    query = _ledger_query(tenant_id).where(_ledgers.closed_at.is_(None))
+    row = connection.execute(query).one_or_none()
+    return Ledger(*row) if row else None
+
+
+def find_ledger(connection: Connection, tenant_id: UUID, number: int) -> Ledger | None:
+    """Return one of the tenant's ledgers."""
+    query = _ledger_query(tenant_id).where(_ledgers.number == number)
+    row = connection.execute(query).one_or_none()
+    return Ledger(*row) if row else None
+
+
+def ledger_with_id(connection: Connection, tenant_id: UUID, ledger_id: UUID) -> Ledger:
+    """Return the tenant's ledger with this id."""
+    return Ledger(
+        *connection.execute(_ledger_query(tenant_id).where(_ledgers.id == ledger_id)).one()
+    )
+
+
+def all_ledgers(connection: Connection, tenant_id: UUID) -> list[Ledger]:
+    """Return all that the tenant has had, the oldest first."""
+    query = _ledger_query(tenant_id).order_by(_ledgers.number)
+    return [Ledger(*row) for row in connection.execute(query)]
+
+
+def begin(connection: Connection, tenant_id: UUID, number: int = 1) -> Ledger:
+    """Begin an empty ledger."""
+    made = Ledger(
+        id=clock.new_id(),
+        tenant_id=tenant_id,
+        number=number,
+        origin=origin_of(tenant_id, number),
+        size=0,
+        root=root_of(()),
+        suspended_at=None,
+        closed_at=None,
+    )
+    connection.execute(insert(LedgerRow), made._asdict())
+    return made
+
+
+def pending(connection: Connection, tenant_id: UUID, limit: int) -> list[PendingLeaf]:
+    """Return what waits, about in the order in which it was made.
+
+    Ids of records tell when they were made; of a record and its tombstone the record comes first.
+    """
+    query = (
+        select(_pending.record_id, _pending.tombstone, _pending.commitment, _pending.added_at)
+        .where(_pending.tenant_id == tenant_id)
+        .order_by(_pending.record_id, _pending.tombstone)
+        .limit(limit)
+    )
+    return [PendingLeaf(*row) for row in connection.execute(query)]
+
+
+def waiting(connection: Connection, tenant_id: UUID) -> tuple[int, datetime | None]:
+    """Return how many leaves wait, and since when the oldest of them does."""
+    query = select(func.count(), func.min(_pending.added_at)).where(_pending.tenant_id == tenant_id)
+    number, since = connection.execute(query).one()
+    return number, since
+
+
+def move_head(connection: Connection, ledger: Ledger, head: Checkpoint) -> bool:
+    """Have a ledger grow to a new head if it still is as it was read; say whether it did."""
+    moved = connection.execute(
+        update(LedgerRow)
+        .where(
+            _ledgers.tenant_id == ledger.tenant_id,
+            _ledgers.id == ledger.id,
+            _ledgers.size == ledger.size,
+            _ledgers.root == ledger.root,
+            _ledgers.suspended_at.is_(None),
+            _ledgers.closed_at.is_(None),
+        )
+        .values(size=head.size, root=head.root)
+    )
+    return moved.rowcount == 1
+
+
+def append(
+    connection: Connection, ledger: Ledger, leaves: Sequence[PendingLeaf], nodes: Sequence[Node]
+) -> None:
+    """Turn what waited into leaves, from the ledger's size on, and add the nodes above them."""
+    of_ledger = {"ledger_id": ledger.id, "tenant_id": ledger.tenant_id}
+    connection.execute(
+        insert(LeafRow),
+        [
+            {
+                **of_ledger,
+                "leaf_index": index,
+                "record_id": leaf.record_id,
+                "tombstone": leaf.tombstone,
+                "commitment": leaf.commitment,
+            }
+            for index, leaf in enumerate(leaves, ledger.size)
+        ],
+    )
+    if nodes:
+        connection.execute(
+            insert(NodeRow),
+            [
+                {**of_ledger, "level": node.level, "node_index": node.node_index, "hash": node.hash}
+                for node in nodes
+            ],
+        )
+    for tombstone in (False, True):
+        ids = [leaf.record_id for leaf in leaves if leaf.tombstone == tombstone]
+        if ids:
+            connection.execute(
+                delete(PendingLeafRow).where(
+                    _pending.tenant_id == ledger.tenant_id,
+                    _pending.record_id.in_(ids),
+                    _pending.tombstone == tombstone,
+                )
+            )
+
+
+def add_checkpoint(connection: Connection, ledger: Ledger, size: int, note: SignedNote) -> None:
+    """Keep a signed checkpoint."""
+    row = {
+        "ledger_id": ledger.id,
+        "size": size,
+        "tenant_id": ledger.tenant_id,
+        "note": str(note),
+        "made_at": clock.now(),
+    }
+    connection.execute(insert(CheckpointRow), row)
+
+
+def checkpoint(connection: Connection, ledger: Ledger, size: int) -> SignedNote | None:
+    """Return the checkpoint of one size with all that witnesses have added; None if none is."""
+    note = connection.execute(
+        select(_checkpoints.note).where(
+            _checkpoints.tenant_id == ledger.tenant_id,
+            _checkpoints.ledger_id == ledger.id,
+            _checkpoints.size == size,
+        )
+    ).scalar_one_or_none()
+    if note is None:
+        return None
+    cosignatures = connection.execute(
+        select(_cosignatures.line)
+        .where(
+            _cosignatures.tenant_id == ledger.tenant_id,
+            _cosignatures.ledger_id == ledger.id,
+            _cosignatures.size == size,
+        )
+        .order_by(_cosignatures.witness)
+    ).scalars()
+    return with_signatures(SignedNote.parse(note), cosignatures)
+
+
+def find_leaf(
+    connection: Connection, tenant_id: UUID, record_id: UUID, *, tombstone: bool
+) -> Leaf | None:
+    """Return where a record stands, or its tombstone; None while it waits."""
+    row = connection.execute(
+        select(
+            _leaves.ledger_id,
+            _leaves.leaf_index,
+            _leaves.record_id,
+            _leaves.tombstone,
+            _leaves.commitment,
+        ).where(
+            _leaves.tenant_id == tenant_id,
+            _leaves.record_id == record_id,
+            _leaves.tombstone == tombstone,
+        )
+    ).one_or_none()
+    return Leaf(*row) if row else None
+
+
+def commitments(connection: Connection, ledger: Ledger, start: int, stop: int) -> list[bytes]:
+    """Return the entries of the leaves from ``start`` to before ``stop``."""
+    query = (
+        select(_leaves.commitment)
+        .where(
+            _leaves.tenant_id == ledger.tenant_id,
+            _leaves.ledger_id == ledger.id,
+            _leaves.leaf_index >= start,
+            _leaves.leaf_index < stop,
+        )
+        .order_by(_leaves.leaf_index)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def tile_reader(connection: Connection, ledger: Ledger) -> ReadTile:
+    """Return what reads the ledger's tiles: hashes of leaves, and of nodes."""
+
+    def read(level: int, number: int, width: int) -> list[bytes]:
+        start = number * TILE_WIDTH
+        if level == 0:
+            entries: Iterable[bytes] = commitments(connection, ledger, start, start + width)
+            return [leaf_hash(entry) for entry in entries]
+        query = (
+            select(_nodes.hash)
+            .where(
+                _nodes.tenant_id == ledger.tenant_id,
+                _nodes.ledger_id == ledger.id,
+                _nodes.level == level,
+                _nodes.node_index >= start,
+                _nodes.node_index < start + width,
+            )
+            .order_by(_nodes.node_index)
+        )
+        return list(connection.execute(query).scalars())
+
+    return read
+
+
+def _ledger_query(tenant_id: UUID) -> Select[Any]:
+    return select(
+        _ledgers.id,
+        _ledgers.tenant_id,
+        _ledgers.number,
+        _ledgers.origin,
+        _ledgers.size,
+        _ledgers.root,
+        _ledgers.suspended_at,
+        _ledgers.closed_at,
+    ).where(_ledgers.tenant_id == tenant_id)

@@ -1,0 +1,1 @@
+"""Receipts: what a visitor holds of a choice, and how anybody checks it."""
