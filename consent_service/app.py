@@ -186,7 +186,7 @@ def build(settings: Settings) -> Built:
     :raises OperatorError: when keys, databases or the build are not as they must be
     """
     database = Database(settings.database_url)
-    keys = Keyring(settings.keys_file)
+    keys = Keyring.of(settings)
     sites, notices = SiteDirectory(), NoticeDirectory()
     feed = ChangeFeed(settings.token_seconds)
     regions = Regions(settings.geo_database)

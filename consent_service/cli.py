@@ -19,11 +19,10 @@ from granian.log import LogLevels
 from granian.server import Server
 from sqlalchemy import make_url
 
-from consent_service import __version__, config, db, key_file, logs, signing
+from consent_service import __version__, config, db, logs, signing
 from consent_service.access import audit_log
 from consent_service.access.actor import OPERATOR
 from consent_service.access.audit_log import Event, Filters
-from consent_service.access.reencryption import Reencryption
 from consent_service.audit.service import FORMS, Form, export
 from consent_service.child import beside
 from consent_service.config import Settings
@@ -32,16 +31,14 @@ from consent_service.demo.owner import EMAIL, code, make_owner, password
 from consent_service.demo.seed import TENANT_SLUG, seed
 from consent_service.embed.service import built, script_tags
 from consent_service.errors import OperatorError, ServiceError, Unavailable
-from consent_service.key_file import KEY_KINDS
+from consent_service.key_commands import key
 from consent_service.notices.service import publish_notice
 from consent_service.regions.service import Regions
 from consent_service.reports.commands import reports
 from consent_service.reports.export_commands import export as export_commands
-from consent_service.reports.schedules import ENCRYPTED
 from consent_service.tenants.link_keys import add_link_key, link_keys, retire_link_key
 from consent_service.tenants.service import (
     DEFAULT_TIME_ZONE,
-    all_tenants,
     create_site,
     create_tenant,
     find_site,
@@ -117,7 +114,7 @@ def serve() -> None:
     """Serve visitors, with CONSENT_WORKERS processes on CONSENT_HOST and CONSENT_PORT."""
     settings = config.load()
     built("widget.js")
-    signing.Keyring(settings.keys_file)
+    signing.Keyring.of(settings)
     Regions(settings.geo_database)
     # One that is away is looked for from then on; the gate denies meanwhile.
     with suppress(Unavailable), _database(settings) as database:
@@ -158,7 +155,7 @@ def demo(port: int) -> None:
     db.upgrade(settings.database_url)
     database = db.Database(settings.database_url)
     seed(database, port)
-    keys = signing.Keyring(settings.keys_file)
+    keys = signing.Keyring.of(settings)
     make_owner(database, keys)
     database.close()
     address = f"http://127.0.0.1:{port}"
@@ -179,6 +176,7 @@ def demo(port: int) -> None:
     click.echo("  Ask the gate yourself:")
     click.echo(f'    curl "{address}/v1/gate?site=site_demo&purpose=analytics"\n')
     click.echo("  Stop with Ctrl+C.\n")
+    os.environ.pop(config.variable("keys"), None)
     os.environ |= {
         config.variable("database_url"): settings.database_url,
         config.variable("keys_file"): str(settings.keys_file),
@@ -388,7 +386,7 @@ def link_key_add(site_key: str) -> None:
     retire the one before.
     """
     settings = config.load()
-    keys = signing.Keyring(settings.keys_file)
+    keys = signing.Keyring.of(settings)
     with _database(settings) as database:
         made = add_link_key(database, keys, find_site(database, site_key), by=OPERATOR)
     click.echo(f"Link key {made.number} of {site_key} made. Give it to the site's server alone:\n")
@@ -402,7 +400,7 @@ def link_key_add(site_key: str) -> None:
 def link_key_list(site_key: str) -> None:
     """Show the link keys of the site SITE_KEY, without the secrets."""
     settings = config.load()
-    keys = signing.Keyring(settings.keys_file)
+    keys = signing.Keyring.of(settings)
     with _database(settings) as database:
         found = link_keys(database, keys, find_site(database, site_key))
     for each in found:
@@ -471,7 +469,7 @@ def audit_export(
     describes both forms.
     """
     settings = config.load()
-    keys = signing.Keyring(settings.keys_file)
+    keys = signing.Keyring.of(settings)
     filters = Filters(since=_in_utc(since), until=_in_utc(until))
     with _database(settings) as database:
         tenant_id = find_tenant(database, tenant_slug).id
@@ -490,57 +488,7 @@ def _in_utc(day: datetime | None) -> datetime | None:
     return day.replace(tzinfo=UTC) if day else None
 
 
-@main.group()
-def key() -> None:
-    """Manage the keys that sign and encrypt."""
-
-
-@key.command()
-@click.argument("kind", type=click.Choice([*KEY_KINDS, "all"]), default="all")
-def rotate(kind: str) -> None:
-    """Add a new key for records, tokens or data, or one for each.
-
-    Old keys stay in the file, so that earlier records and tokens verify and earlier data decrypts.
-    A running service takes the new key up by itself and uses it after a minute; nobody is asked
-    again. On several nodes, copy the file to all of them within that minute.
-    """
-    settings = config.load()
-    for each in KEY_KINDS if kind == "all" else (kind,):
-        made = signing.rotate(settings.keys_file, each)  # type: ignore[arg-type]
-        click.echo(f"New {each} key {made.id}, in use from {made.active_from:%H:%M:%S} UTC.")
-
-
-@key.command("re-encrypt")
-def re_encrypt() -> None:
-    """Encrypt with the newest data key what older ones encrypted.
-
-    It can be broken off and run again, and the service may serve meanwhile. Afterwards the older
-    data keys can be taken out of the key file.
-    """
-    settings = config.load()
-    keys = signing.Keyring(settings.keys_file)
-    newest = key_file.read(settings.keys_file)["data"][-1]
-    if keys.data_key_id != newest.id:
-        raise OperatorError(
-            f"The newest data key is in use from {newest.active_from:%H:%M:%S} UTC. "
-            "Run this again then."
-        )
-    with _database(settings) as database:
-        tenant_ids = [tenant.id for tenant in all_tenants(database)]
-        run = Reencryption(database, keys, [ENCRYPTED], tenant_ids)
-        bar = click.progressbar(length=run.remaining(), label="Encrypting anew", file=sys.stderr)
-        with bar:
-            for count in run.run():
-                bar.update(count)
-    if run.unreadable:
-        raise OperatorError(
-            f"{len(run.unreadable)} values cannot be read and stay as they are, such as "
-            f"{run.unreadable[0]}. Keep every data key in the file, put back those that are "
-            "missing, and run this again."
-        )
-    click.echo(f"All is encrypted with data key {newest.id}; the older ones are not needed.")
-
-
+main.add_command(key)
 main.add_command(reports)
 main.add_command(user)
 main.add_command(export_commands)

@@ -7,6 +7,7 @@ A setting ``keys_file`` is read from ``CONSENT_KEYS_FILE``. Every problem is rep
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -51,6 +52,17 @@ def _database_url(text: str) -> str:
     if url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}:
         return text
     raise ValueError("must begin with sqlite:///PATH or postgresql://")
+
+
+def _keys(text: str) -> str:
+    try:
+        right = isinstance(json.loads(text), dict)
+    except ValueError:
+        # The error's own text could quote a secret.
+        right = False
+    if not right:
+        raise ValueError("must be the text of a key file, which is a JSON object")
+    return text
 
 
 def _redis_url(text: str) -> str:
@@ -156,10 +168,23 @@ def _flag(text: str) -> bool:
     return text == "1"
 
 
-def _setting(default: Any, parse: Callable[[str], Any], text: str, *, shown: str = "") -> Any:  # noqa: ANN401
-    """Declare one row of the table; ``shown`` is the default as the documentation prints it."""
+def _setting(
+    default: Any,  # noqa: ANN401
+    parse: Callable[[str], Any],
+    text: str,
+    *,
+    shown: str = "",
+    secret: bool = False,
+) -> Any:  # noqa: ANN401
+    """Declare one row of the table.
+
+    :param shown: the default as the documentation prints it
+    :param secret: whether it may hold a secret, which a log of the settings must not show
+    """
     return field(
-        default=default, metadata={"parse": parse, "help": text, "shown": shown or str(default)}
+        default=default,
+        repr=not secret,
+        metadata={"parse": parse, "help": text, "shown": shown or str(default)},
     )
 
 
@@ -172,6 +197,7 @@ class Settings:
         _database_url,
         "Where records are kept: `sqlite:///PATH` (one machine) or "
         "`postgresql://USER:PASSWORD@HOST/NAME` (any number).",
+        secret=True,
     )
     owner_database_url: str = _setting(
         "",
@@ -180,12 +206,21 @@ class Settings:
         "`consent-service db upgrade` alone. The service itself connects as a user who owns "
         "nothing, so that the database keeps tenants apart.",
         shown="(none)",
+        secret=True,
     )
     keys_file: Path = _setting(
         Path("var/keys.json"),
         Path,
         "The keys that sign and encrypt, made by `consent-service key rotate`. Readable by the "
         "service alone; the same on every node.",
+    )
+    keys: str = _setting(
+        "",
+        _keys,
+        "In the place of `CONSENT_KEYS_FILE`: the text of such a file itself, for platforms that "
+        "put secrets into the environment. No command changes it.",
+        shown="(none)",
+        secret=True,
     )
     redis_url: str = _setting(
         "",
@@ -194,6 +229,7 @@ class Settings:
         "`redis+unix://`, or `redis+cluster://HOST:PORT,HOST:PORT`. Without it each process "
         "counts for itself.",
         shown="(none)",
+        secret=True,
     )
     geo_database: Path | None = _setting(
         None,
@@ -236,6 +272,7 @@ class Settings:
         "password is given), `smtps://…` (TLS from the start), or `file:///FOLDER`, which keeps "
         "each mail as a file. User, password and port may be left out. Without it no mail is sent.",
         shown="(none)",
+        secret=True,
     )
     mail_from: str = _setting(
         "",
@@ -305,6 +342,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     problems = []
     if variable("mail_url") in given and variable("mail_from") not in given:
         problems.append(f"{variable('mail_from')} must be set where {variable('mail_url')} is")
+    if variable("keys") in given and variable("keys_file") in given:
+        problems.append(f"{variable('keys')} and {variable('keys_file')} are both set; choose one")
     for row in fields(Settings):
         text = given.pop(variable(row.name), None)
         if text is None:

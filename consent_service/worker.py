@@ -158,7 +158,7 @@ def main() -> None:
         settings = config.load()
         logs.configure(settings.log_level)
         database = Database(settings.database_url)
-        keys = Keyring(settings.keys_file)
+        keys = Keyring.of(settings)
         Worker(database, jobs(database, keys, settings), stop).run()
         database.close()
     except OperatorError as error:
