@@ -404,8 +404,9 @@ def link_key_list(site_key: str) -> None:
     with _database(settings) as database:
         found = link_keys(database, keys, find_site(database, site_key))
     for each in found:
+        stolen = ": made from a token key that was stolen; add another and retire this one"
         state = {
-            "in_use": "in use",
+            "in_use": f"in use{stolen if each.stolen else ''}",
             "retired": f"retired {each.retired_at:%Y-%m-%d}" if each.retired_at else "",
             "lost": "lost: the key file lacks the token key that it was made from",
         }[each.state]

@@ -167,6 +167,10 @@ class Keyring:
         keys = (key for key in self._keys.of["token"] if key.id == token_key_id)
         return next((_derived(key, use) for key in keys), None)
 
+    def token_key_revoked(self, token_key_id: str) -> bool:
+        """Say whether a token key was stolen, and with it all that is derived from it."""
+        return any(key.id == token_key_id and key.revoked for key in self._keys.of["token"])
+
     def sign(self, message: bytes) -> Signature:
         """Sign with the newest record key that is active (RFC 8032, Ed25519)."""
         key, private = self._signing

@@ -28,6 +28,7 @@ from consent_service.consents.schemas import (
     ErasedOut,
     FoundRecordOut,
     FoundVisitorOut,
+    JwksOut,
     LinkedOut,
     LinkIn,
     ReceiptOut,
@@ -283,9 +284,13 @@ class Visitor(MethodView):
 class Jwks(MethodView):
     """The public keys."""
 
-    @records.response(200, Schema.from_dict({"keys": fields.List(fields.Dict())}, name="Jwks"))
+    @records.response(200, JwksOut)
     def get(self) -> Response:
-        """Give the public keys that records were and are signed with (RFC 7517)."""
+        """Give the public keys that records were and are signed with (RFC 7517).
+
+        Keys of which only the public half is left are among them, and those that were stolen: these
+        say so.
+        """
         response = jsonify(use(Keyring).jwks())
         response.headers["Access-Control-Allow-Origin"] = "*"
         response.headers["Cache-Control"] = "public, max-age=300"

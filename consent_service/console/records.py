@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import redirect, render_template, request, url_for
+from flask_babel import format_date
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -74,9 +75,12 @@ def record(tenant: str, record_id: UUID) -> str:
     del tenant
     tenant_id = current_tenant().id
     found = find_record(use(Database), use(Keyring), tenant_id, record_id, by=current_actor())
+    revoked = found.key_revoked
+    stolen_at = revoked.at if revoked and revoked.reason == "compromised" else None
     return render_template(
         "console/record.html",
         found=found,
+        stolen_at=stolen_at and format_date(stolen_at, "d MMM y"),
         content=found.record,
         names=_purpose_names(named_site(found.site_key), found),
         receipt_url=receipt_link(found),
