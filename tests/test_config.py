@@ -17,6 +17,7 @@ GOOD = [
     ("owner_database_url", "postgresql://o@h/db", "postgresql+psycopg://o@h/db"),
     ("database_url", "postgresql+psycopg2://u@h/db", "postgresql+psycopg://u@h/db"),
     ("keys_file", "/etc/consent/keys.json", Path("/etc/consent/keys.json")),
+    ("keys", '{"record": [], "token": []}', '{"record": [], "token": []}'),
     *(
         ("redis_url", url, url)
         for url in (
@@ -68,6 +69,9 @@ BAD = [
     ("database_url", "mysql://u@h/db"),
     ("database_url", "postgresql://u:s3cr3t@h:port/db"),
     ("owner_database_url", "mysql://o@h/db"),
+    ("keys", '{"token": [{"secret": "s3cr3t'),
+    ("keys", '["s3cr3t"]'),
+    ("keys", "/etc/consent/keys.json"),
     ("redis_url", "cache:6379"),
     ("redis_url", "redis://"),
     ("geo_database", "/nowhere/country.mmdb"),
@@ -174,6 +178,31 @@ def test_a_variable_that_is_no_setting_is_a_problem(name: str) -> None:
 
 def test_other_programs_variables_and_empty_ones_do_not_matter() -> None:
     assert load({"PORT": "x", "consent_port": "x", "CONSENT_PORT": ""}) == Settings()
+
+
+def test_keys_come_from_a_file_or_from_the_environment() -> None:
+    both = {"CONSENT_KEYS": "{}", "CONSENT_KEYS_FILE": "keys.json"}
+    with pytest.raises(OperatorError, match="CONSENT_KEYS and CONSENT_KEYS_FILE are both set"):
+        load(both)
+    assert load(both | {"CONSENT_KEYS": ""}).keys == ""
+    assert load(both | {"CONSENT_KEYS_FILE": ""}).keys == "{}"
+
+
+def test_settings_that_are_shown_hold_no_secret() -> None:
+    shown = repr(
+        load(
+            {
+                "CONSENT_DATABASE_URL": "postgresql://u:s3cr3t@h/db",
+                "CONSENT_OWNER_DATABASE_URL": "postgresql://o:s3cr3t@h/db",
+                "CONSENT_KEYS": '{"token": [{"secret": "s3cr3t"}]}',
+                "CONSENT_REDIS_URL": "redis://:s3cr3t@cache:6379",
+                "CONSENT_MAIL_URL": "smtp://user:s3cr3t@mail.example.com",
+                "CONSENT_MAIL_FROM": "consent@example.com",
+            }
+        )
+    )
+    assert "consent@example.com" in shown
+    assert "s3cr3t" not in shown
 
 
 def test_settings_cannot_be_changed() -> None:
