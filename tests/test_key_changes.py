@@ -193,12 +193,15 @@ def test_adopted_keys_verify_and_nothing_that_was_there_changes(
     path = tmp_path / "new" / "keys.json"
     ensure_keys(path)
     kept = keys_in(path)
+    running = Keyring(path)
     found = read_jwks(json.loads(json.dumps(saved)))
     assert adopt(path, found).added == [stolen, newer.key_id]
     assert {kind: keys_in(path)[kind] for kind in KEY_KINDS} == kept
+    running.refresh()
     keys = Keyring(path)
     for signature in (lost, newer):
         assert keys.verify(b"message", signature)
+        assert running.verify(b"message", signature)
     reasons = [each.revoked and each.revoked.reason for each in keys.public_keys()]
     assert reasons == ["compromised", "lost", None]
     assert keys.sign(b"x").key_id == kept["record"][0]["id"]

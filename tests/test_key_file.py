@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -156,20 +157,30 @@ _ROTATE = """
 import sys
 from pathlib import Path
 from consent_service.signing import rotate
+print("ready", flush=True)
 sys.stdin.readline()
-for _ in range(20):
-    print(rotate(Path(sys.argv[1]), "token").id)
+print(*(rotate(Path(sys.argv[1]), "token").id for _ in range(40)))
 """
 
 
 def test_of_keys_that_are_made_at_the_same_moment_none_is_lost(keys_file: Path) -> None:
     command = [sys.executable, "-c", _ROTATE, str(keys_file)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen(command, **pipes) for _ in range(2)]  # type: ignore[call-overload]
-    for process in both:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    made = [key_id for process in both for key_id in process.communicate()[0].split()]
-    assert len(made) == 40
+    with ExitStack() as stack:
+        both = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, text=False
+                )
+            )
+            for _ in range(2)
+        ]
+        for process in both:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+        for process in both:
+            assert process.stdin
+            process.stdin.write(b"go\n")
+        made = [key_id for process in both for key_id in process.communicate()[0].decode().split()]
+    assert len(made) == 80
     assert {key["id"] for key in keys_in(keys_file)["token"]} > set(made)
     assert [entry.name for entry in keys_file.parent.iterdir()] == ["keys.json"]
