@@ -32,8 +32,8 @@ _WORK = {
 _CONSEQUENCES = {
     ("record", "compromised"): """\
 The secret of this key is taken out of the key file, for good. Then:
-- records that it signed count where the ledger held them before, as their receipts show;
-- receipts and checkpoints signed with it do not count: visitors fetch fresh receipts;
+- records that it signed count where the ledger holds them, as fresh receipts of them show;
+- receipts and checkpoints that it signed do not count any more by themselves;
 - every copy of the key file that still has the key must be replaced by the new one.
 """,
     ("record", "lost"): """\
@@ -170,7 +170,7 @@ def re_encrypt() -> None:
     """Encrypt with the newest data key what older ones encrypted.
 
     It can be broken off and run again, and the service may serve meanwhile. Afterwards the older
-    data keys can be taken out of the key file.
+    data keys can be taken out of the key file: key revoke data ID.
     """
     settings = config.load()
     with _reencryption(settings) as run:

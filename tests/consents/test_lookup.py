@@ -111,6 +111,7 @@ def test_an_erased_record_says_that_it_was_and_nothing_else(service: Service, dp
         "record",
         "signature",
         "signature_valid",
+        "key_revoked",
         "previous_id",
         "next_id",
         "receipt_url",
