@@ -50,6 +50,8 @@ from consent_service.notices import routes as notices_routes
 from consent_service.notices.service import NoticeDirectory
 from consent_service.ops import routes as ops_routes
 from consent_service.proxies import TrustedProxies
+from consent_service.receipts import routes as receipts_routes
+from consent_service.receipts.service import Receipts
 from consent_service.regions.service import Regions
 from consent_service.reports import files as _files  # noqa: F401 - adds its views
 from consent_service.reports import routes as reports_routes
@@ -86,6 +88,8 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.installing, members_of_tenant),
     (gate_routes.gate, anybody_of_site),
     (gate_routes.batch, programs),
+    (receipts_routes.receipts, public),
+    (receipts_routes.pages, public),
     (reports_routes.reports, programs),
     (reports_routes.making, members_of_tenant),
     (reports_routes.mailed, public),
@@ -228,7 +232,7 @@ def build(settings: Settings) -> Built:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     api = Api(app)
     provide(app, settings, database, keys, sites, notices, regions, consents, linking, gate, api)
-    provide(app, impressions)
+    provide(app, impressions, Receipts(database, keys, consents))
     logs.log_requests(app)
     init_limits(app, settings)
     attempts = Attempts(database, keys, Throttle(limiter.storage))

@@ -439,6 +439,16 @@ class TooManyRequests(ServiceError):
     message = "Too many requests. Try again after the number of seconds in Retry-After."
 
 
+class ProofBroken(ServiceError):
+    """What would be handed out as proof does not verify."""
+
+    code = "proof_broken"
+    message = (
+        "The proof of this record does not check out here, so no receipt is handed out. Nothing is "
+        "lost that was recorded; tell whoever runs this service: consent-service ledger audit."
+    )
+
+
 class Unavailable(ServiceError):
     """The database cannot answer now (gone, locked, full).
 

@@ -150,6 +150,9 @@ class VisitorOut(Schema):
             "from before they were linked."
         },
     )
+    receipt_url = fields.String(
+        required=True, metadata={"description": "The newest record's receipt link."}
+    )
 
 
 class SignatureOut(Schema):
@@ -269,10 +272,3 @@ class ErasedOut(Schema):
     """How much was erased."""
 
     erased_records = fields.Integer()
-
-
-class ReceiptOut(Schema):
-    """The visitor's copy of a record."""
-
-    record = fields.Nested(RecordOut)
-    signature = fields.Nested(SignatureOut)

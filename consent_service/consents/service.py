@@ -16,7 +16,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum, auto
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
@@ -39,7 +38,6 @@ from consent_service.db import Database, database_ms
 from consent_service.errors import (
     IdempotencyKeyReused,
     NoticeChanged,
-    UnknownRecord,
     UnknownVisitor,
     ValidationFailed,
 )
@@ -48,8 +46,6 @@ from consent_service.notices.service import NoticeDirectory
 from consent_service.regions.rules import Rule
 from consent_service.signing import Keyring, canonical_json, sha256
 from consent_service.tenants.service import Site
-
-RECEIPT_SALT = "receipt"
 
 _records = RecordRow.__table__.c
 
@@ -61,15 +57,6 @@ class Recorded:
     record: Mapping[str, Any]
     claims: Claims
     token: str
-
-
-@dataclass(frozen=True)
-class Receipt:
-    """A record with its signature."""
-
-    record: Mapping[str, Any]
-    key_id: str
-    signature: bytes
 
 
 class Absent(Enum):
@@ -228,30 +215,6 @@ class Consents:
             lambda connection: _erase(connection, self._keys, site, claims.visitor_id),
         )
 
-    def receipt(self, tenant_id: UUID | None, record_id: UUID, proof: str) -> Receipt:
-        """Return a record with its signature to whoever holds its receipt link.
-
-        :param proof: the link's signature
-        :raises UnknownRecord: when there is no such record, or the link is not whole
-        """
-        signed = _receipt_subject(tenant_id, record_id)
-        if tenant_id is None or not self._keys.signer(RECEIPT_SALT).verify_signature(signed, proof):
-            raise UnknownRecord
-        with self._database.reading(tenant_id) as connection:
-            row = connection.execute(
-                select(_records.document, _records.key_id, _records.signature).where(
-                    _records.tenant_id == tenant_id, _records.id == record_id
-                )
-            ).one_or_none()
-        if row is None or row.document is None:
-            raise UnknownRecord
-        return Receipt(json.loads(row.document), row.key_id, row.signature)
-
-    def receipt_proof(self, tenant_id: UUID, record_id: str) -> str:
-        """Return the signature that makes a receipt link."""
-        signed = _receipt_subject(tenant_id, record_id)
-        return self._keys.signer(RECEIPT_SALT).get_signature(signed).decode()
-
     def read_token(self, site: Site, token: str | None) -> Claims | None:
         """Return what a token of this site says, or None."""
         if not token:
@@ -294,10 +257,6 @@ def _current(site: Site, state: Row[Any] | None) -> Claims | Absent:
     if state is None:
         return Absent.UNKNOWN
     return Absent.ERASED if state.record_id is None else store.claims_of(site, state)
-
-
-def _receipt_subject(tenant_id: UUID | None, record_id: UUID | str) -> str:
-    return f"{tenant_id} {record_id}"
 
 
 def _request(decision: Decision, idempotency_key: str) -> Request:
