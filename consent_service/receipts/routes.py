@@ -218,6 +218,8 @@ def _sent(template: str, **shown: Any) -> Response:  # noqa: ANN401
     response = Response(render_template(template, **shown))
     response.headers["Content-Security-Policy"] = _POLICY
     response.headers["Cache-Control"] = "private, no-store"
+    # The page that opened this one in a window of its own has no hold on it, nor this one on that.
+    response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
     response.headers["X-Robots-Tag"] = "noindex"
     return response
 
