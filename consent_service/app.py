@@ -32,6 +32,7 @@ from consent_service.console.shell import init_shell
 from consent_service.db import Database, Scope
 from consent_service.demo import routes as demo_routes
 from consent_service.embed import routes as embed_routes
+from consent_service.embed.preview import routes as preview_routes
 from consent_service.errors import (
     NotFound,
     OperatorError,
@@ -86,6 +87,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.support, anybody_of_site),
     (embed_routes.shared, public),
     (embed_routes.installing, members_of_tenant),
+    (preview_routes.preview, public),
     (gate_routes.gate, anybody_of_site),
     (gate_routes.batch, programs),
     (receipts_routes.receipts, public),
@@ -100,7 +102,6 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (notices_routes.notices, members_of_tenant),
     (ops_routes.ops, public),
     (console_routes.entrance, public),
-    (console_routes.preview, public),
     (console_routes.own, signed_in),
     (console_routes.workspace, members_of_tenant),
     (users_routes.users, members_of_tenant),

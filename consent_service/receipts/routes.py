@@ -15,6 +15,7 @@ from consent_service.consents.held import Kept
 from consent_service.consents.routes import presented_token, receipt_address
 from consent_service.errors import ProofBroken, ServiceError, UnknownRecord
 from consent_service.limits import limit
+from consent_service.receipts.as_shown import configuration_shown, layer_shown
 from consent_service.receipts.describe import authority_of
 from consent_service.receipts.page import answers
 from consent_service.receipts.schemas import (
@@ -32,6 +33,8 @@ from consent_service.receipts.wording import (
     page_language,
     texts,
 )
+from consent_service.regions.rules import UNKNOWN
+from consent_service.regions.service import Regions
 from consent_service.tenants.service import SiteDirectory
 from consent_service.web import Blueprint, ErrorOut, StrictParser, public_url
 from consent_service.wiring import use
@@ -59,6 +62,9 @@ _POLICY = (
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+
+#: The same for one that draws the widget, which runs in a frame of its own that calls nobody.
+_FRAMING_POLICY = f"{_POLICY}; script-src 'self'; frame-src 'self'"
 
 
 @receipts.route("/receipt.json")
@@ -108,6 +114,45 @@ def page(record_id: UUID) -> Response:
     return _sent("receipts/erased.html", **_erased_page(receipt, query))
 
 
+@pages.get("/<uuid:record_id>/as-shown")
+def as_shown(record_id: UUID) -> AnyResponse:
+    """Show the notice of a record once more, as the visitor was shown it."""
+    query = _page_query()
+    receipt = _asked(query, record_id)
+    if not isinstance(receipt.held, Kept):
+        return redirect(url_for(".page", record_id=record_id, **_held_by(query)), 303)
+    record, content = receipt.held.document, receipt.content
+    language = page_language(query["lang"], record["language"])
+    if content is None:
+        return _refusal(ServiceError(), "shown_refused")
+    rules = use(Regions).rules
+    shown = {
+        "configuration": configuration_shown(
+            record,
+            content,
+            rules,
+            site_id=receipt.site.id,
+            cookie=receipt.site.cookie_name,
+        ),
+        "layer": layer_shown(record),
+        "ticked": record["choices"],
+        "label": texts(language)["shown_frame"],
+    }
+    response = _sent(
+        "receipts/as_shown.html",
+        **_common(receipt, query, record["language"], here=".as_shown"),
+        record=record,
+        answers=answers(record, receipt.held.previous, content, None),
+        created=_moment(receipt, record["created_at"], language),
+        shown=shown,
+        other_rules=record["rule_version"] != rules[UNKNOWN].version,
+        back=url_for(".page", record_id=record_id, lang=language, **_held_by(query)),
+        frame=url_for("preview.page"),
+    )
+    response.headers["Content-Security-Policy"] = _FRAMING_POLICY
+    return response
+
+
 @pages.errorhandler(UnknownRecord)
 def unknown(error: UnknownRecord) -> Response:
     """Say that there is no such receipt, in words for people."""
@@ -152,7 +197,9 @@ def _kept_page(receipt: Receipt, held: Kept, query: dict[str, Any]) -> dict[str,
         "answers": answers(record, held.previous, receipt.content, query["lang"]),
         "authority": authority_of(record["region"], language),
         "notice_language": language_name(record["language"], language),
-        "as_shown": "",
+        "as_shown": url_for(
+            ".as_shown", record_id=held.record_id, lang=language, **_held_by(query)
+        ),
         "neighbours": {
             name: url_for(".page", record_id=found, site=receipt.site.site_key)
             for name, found in vars(neighbours).items()
@@ -179,7 +226,9 @@ def _erased_page(receipt: Receipt, query: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _common(receipt: Receipt, query: dict[str, Any], preferred: str | None) -> dict[str, Any]:
+def _common(
+    receipt: Receipt, query: dict[str, Any], preferred: str | None, *, here: str = ".page"
+) -> dict[str, Any]:
     language = page_language(query["lang"], preferred)
     held = _held_by(query)
     return {
@@ -189,7 +238,7 @@ def _common(receipt: Receipt, query: dict[str, Any], preferred: str | None) -> d
         "checkpoint": receipt.proof.checkpoint if receipt.proof else None,
         "issued": _moment(receipt, rfc3339(receipt.at), language),
         "offered": {
-            tag: (name, url_for(".page", record_id=receipt.held.record_id, lang=tag, **held))
+            tag: (name, url_for(here, record_id=receipt.held.record_id, lang=tag, **held))
             for tag, name in LANGUAGES.items()
         },
         "download": url_for(

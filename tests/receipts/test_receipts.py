@@ -21,10 +21,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import text
 
 from consent_service import signing
-from consent_service.db import Database
 from consent_service.ledger.sequencer import Sequencer
 from consent_service.signing import Keyring
 from tests.builders import FORGERIES, ORIGIN, SITE_KEY, Service, make_service
+from tests.receipts.triggers import unguard
 
 ME = f"/v1/sites/{SITE_KEY}/consents/me"
 
@@ -229,14 +229,6 @@ def test_an_erased_records_link_proves_the_erasure_and_tells_nothing_more(
     path = f"/v1/records/{record['id']}/receipt.json?site={SITE_KEY}"
     headers = {"X-Consent-Token": answer["token"]}
     assert service.client.get(path, headers=headers).status_code == 404
-
-
-def unguard(database: Database, table: str) -> None:
-    """Take from a SQLite table what keeps it from being changed."""
-    with database.transaction(uuid4()) as connection:
-        query = text("SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = :table")
-        for name in connection.execute(query, {"table": table}).scalars().all():
-            connection.execute(text(f"DROP TRIGGER {name}"))
 
 
 BROKEN = {

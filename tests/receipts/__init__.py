@@ -1,0 +1,1 @@
+"""Receipts, as those who get them see them."""
