@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from consent_service.clock import rfc3339
 from consent_service.consents.held import Kept
 from consent_service.consents.routes import presented_token, receipt_address
-from consent_service.errors import ProofBroken, ServiceError, UnknownRecord
+from consent_service.errors import ProofBroken, ServiceError, UnknownRecord, ValidationFailed
 from consent_service.limits import limit
 from consent_service.receipts.as_shown import configuration_shown, layer_shown
 from consent_service.receipts.describe import authority_of
@@ -157,6 +157,12 @@ def as_shown(record_id: UUID) -> AnyResponse:
 def unknown(error: UnknownRecord) -> Response:
     """Say that there is no such receipt, in words for people."""
     return _refusal(error, "unknown")
+
+
+@pages.errorhandler(ValidationFailed)
+def not_whole(_: ValidationFailed) -> Response:
+    """Say the same of a link that was cut off."""
+    return _refusal(UnknownRecord(), "unknown")
 
 
 @pages.errorhandler(ProofBroken)

@@ -233,6 +233,7 @@ def test_an_erased_records_link_proves_the_erasure_and_tells_nothing_more(
 
 BROKEN = {
     "a changed record": "UPDATE records SET document = replace(document, 'true', 'false')",
+    "another signature": "UPDATE records SET signature = randomblob(64)",
     "another salt": "UPDATE records SET salt = randomblob(32)",
     "another leaf": "UPDATE leaves SET commitment = randomblob(32)",
     "another record, whole": "UPDATE records SET (document, signature, key_id, salt, commitment) = "

@@ -77,7 +77,7 @@ function receipt(): Child {
     // At once, while the browser still sees that it was wished for. The page there cuts itself off from this one.
     const page = open()!;
     call<{ receipt_url: string }>(`/v1/sites/${site}/consents/me`).then(
-      ({ receipt_url }) => (page.location = receipt_url.replace("json", "html")),
+      ({ receipt_url }) => (page.location = receipt_url.replace("json?", "html?")),
       // The page there says what is wrong.
       () => (page.location = href),
     );
