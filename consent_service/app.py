@@ -45,6 +45,8 @@ from consent_service.gate import routes as gate_routes
 from consent_service.gate.service import Gate
 from consent_service.gate.wsgi import GateLayer
 from consent_service.keys import routes as keys_routes
+from consent_service.ledger import routes as ledger_routes
+from consent_service.ledger.publishing import Publishing
 from consent_service.limits import init_limits, limiter, retry_after
 from consent_service.mail import Mailer
 from consent_service.notices import routes as notices_routes
@@ -99,6 +101,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (tenants_routes.tenants, members_of_tenant),
     (audit_routes.audit, members_of_tenant),
     (keys_routes.keys, members_of_tenant),
+    (ledger_routes.ledgers, public),
     (notices_routes.notices, members_of_tenant),
     (ops_routes.ops, public),
     (console_routes.entrance, public),
@@ -233,7 +236,7 @@ def build(settings: Settings) -> Built:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     api = Api(app)
     provide(app, settings, database, keys, sites, notices, regions, consents, linking, gate, api)
-    provide(app, impressions, Receipts(database, keys, consents))
+    provide(app, impressions, Receipts(database, keys, consents), Publishing(database, keys))
     logs.log_requests(app)
     init_limits(app, settings)
     attempts = Attempts(database, keys, Throttle(limiter.storage))

@@ -32,6 +32,8 @@ from consent_service.demo.seed import TENANT_SLUG, seed
 from consent_service.embed.service import built, script_tags
 from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.key_commands import key
+from consent_service.ledger.commands import ledger
+from consent_service.ledger.witnesses import load_witnesses
 from consent_service.notices.service import publish_notice
 from consent_service.regions.service import Regions
 from consent_service.reports.commands import reports
@@ -116,6 +118,7 @@ def serve() -> None:
     built("widget.js")
     signing.Keyring.of(settings)
     Regions(settings.geo_database)
+    load_witnesses(settings.witnesses_file)
     # One that is away is looked for from then on; the gate denies meanwhile.
     with suppress(Unavailable), _database(settings) as database:
         database.check_subject()
@@ -490,6 +493,7 @@ def _in_utc(day: datetime | None) -> datetime | None:
 
 
 main.add_command(key)
+main.add_command(ledger)
 main.add_command(reports)
 main.add_command(user)
 main.add_command(export_commands)

@@ -288,6 +288,13 @@ class Settings:
         "has a folder of its own in it. Without it reports are only mailed.",
         shown="(none)",
     )
+    witnesses_file: Path | None = _setting(
+        None,
+        _existing_file,
+        "A file of witnesses, who are asked to cosign what the ledgers of records publish: "
+        "`KEY ADDRESS` a line. Read at the start. Without it nobody is asked.",
+        shown="(none)",
+    )
     limit_reads: str = _setting(
         "6000 per minute",
         _rate,

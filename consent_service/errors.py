@@ -120,6 +120,13 @@ class UnknownRecord(NotFound):
     message = "No record is at this address. Use the receipt link exactly as it was given."
 
 
+class UnknownLedger(NotFound):
+    """No tenant has such a ledger, or nothing is in it yet: nobody is told which."""
+
+    code = "unknown_ledger"
+    message = "There is no such ledger, or nothing is in it yet. Check the address."
+
+
 class UnknownUser(NotFound):
     """The user is no member of the tenant, or not any more."""
 

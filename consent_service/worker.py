@@ -22,6 +22,7 @@ from consent_service.db import Database, Scope
 from consent_service.demo.history import seed_history
 from consent_service.errors import OperatorError, Unavailable
 from consent_service.ledger.sequencer import Sequencer
+from consent_service.ledger.witnesses import Asking, load_witnesses
 from consent_service.mail import Mailer
 from consent_service.reports.jobs import Counting
 from consent_service.reports.sending import run_due
@@ -52,9 +53,13 @@ class Job:
 
 
 def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ...]:
-    """Return all that the worker does."""
+    """Return all that the worker does.
+
+    :raises OperatorError: when the file of witnesses is not right
+    """
     counting, mailer = Counting(database), Mailer(settings)
     sequencer = Sequencer(database, keys)
+    witnesses = load_witnesses(settings.witnesses_file)
 
     def sequence(sites: Sequence[Site]) -> bool:
         keys.refresh()
@@ -71,6 +76,7 @@ def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ..
     return (
         # With the pause of a job that finds nothing, a record is in the ledger within 5 seconds.
         Job("sequence", 0.5, sequence),
+        *([Job("ask witnesses", 10, Asking(database, witnesses).run)] if witnesses else []),
         Job("count", 1, counting.count),
         # However few are erased, it is a whole day that is counted.
         Job("count erased days anew", 20, counting.recount),

@@ -6,13 +6,20 @@ same functions that those who receive it verify it with.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
+
+from sqlalchemy import Connection
 
 from consent_service.db import Database
 from consent_service.ledger import store
-from consent_service.ledger.checkpoint import Proof, SignedNote
+from consent_service.ledger.checkpoint import Checkpoint, Proof, SignedNote
 from consent_service.ledger.merkle import Tiles, inclusion_proof, leaf_hash, verify_inclusion
 from consent_service.ledger.store import Ledger
+
+#: A cosigned checkpoint that was made so long before the head is not proved with: where witnesses
+#: are away for long, proofs are to lead to what the keys of today have signed.
+MOST_BEHIND = timedelta(hours=1)
 
 
 class LedgerBroken(Exception):
@@ -24,6 +31,9 @@ def prove(
 ) -> Proof | None:
     """Return the proof that a record, or the tombstone of one, is in a ledger of the tenant.
 
+    It leads to the newest checkpoint that a witness has cosigned, if that is of a tree with the
+    leaf in it and was made within :data:`MOST_BEHIND` of the head's; else to the head.
+
     :returns: None while it waits, and for what there is none of
     :raises LedgerBroken: when the proof would not verify
     """
@@ -32,23 +42,42 @@ def prove(
         if leaf is None:
             return None
         ledger = store.ledger_with_id(connection, tenant_id, leaf.ledger_id)
-        note = _head_note(store.checkpoint(connection, ledger, ledger.size), ledger)
-        tiles = Tiles(ledger.size, store.tile_reader(connection, ledger))
+        size = _size_to_prove_with(connection, ledger, leaf.leaf_index)
+        note, said = signed_checkpoint(connection, ledger, size)
+        tiles = Tiles(size, store.tile_reader(connection, ledger))
         hashes = inclusion_proof(tiles, leaf.leaf_index)
     try:
         verify_inclusion(
             entry_hash=leaf_hash(leaf.commitment),
             index=leaf.leaf_index,
-            size=ledger.size,
+            size=size,
             proof=hashes,
-            root=ledger.root,
+            root=said.root,
         )
     except ValueError as error:
         raise LedgerBroken(f"{ledger.origin}: leaf {leaf.leaf_index}: {error}") from error
     return Proof(leaf.leaf_index, tuple(hashes), note)
 
 
-def _head_note(note: SignedNote | None, ledger: Ledger) -> SignedNote:
-    if note is None or note.text != ledger.head.text:
+def signed_checkpoint(
+    connection: Connection, ledger: Ledger, size: int
+) -> tuple[SignedNote, Checkpoint]:
+    """Return the checkpoint of a size, with all cosignatures, and what it says.
+
+    :raises LedgerBroken: when there is none, or it says something else than the head of that size
+    """
+    note = store.checkpoint(connection, ledger, size)
+    said = Checkpoint.parse(note.text) if note else None
+    if note is None or said is None or (said.origin, said.size) != (ledger.origin, size):
+        raise LedgerBroken(f"{ledger.origin}: no checkpoint is of {size} leaves")
+    if size == ledger.size and said != ledger.head:
         raise LedgerBroken(f"{ledger.origin}: the head has no checkpoint of its own")
-    return note
+    return note, said
+
+
+def _size_to_prove_with(connection: Connection, ledger: Ledger, index: int) -> int:
+    cosigned = store.newest_cosigned(connection, ledger)
+    if cosigned is None or not index < cosigned < ledger.size:
+        return ledger.size
+    made_at = [store.made_at(connection, ledger, size) for size in (cosigned, ledger.size)]
+    return cosigned if made_at[1] - made_at[0] <= MOST_BEHIND else ledger.size

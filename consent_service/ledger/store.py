@@ -220,6 +220,97 @@ def checkpoint(connection: Connection, ledger: Ledger, size: int) -> SignedNote 
     return with_signatures(SignedNote.parse(note), cosignatures)
 
 
+def checkpoints(
+    connection: Connection, ledger: Ledger, *, after: int, limit: int
+) -> list[tuple[int, SignedNote, datetime]]:
+    """Return sizes larger than ``after``, their checkpoints, and when each was made, in order."""
+    rows = connection.execute(
+        select(_checkpoints.size, _checkpoints.note, _checkpoints.made_at)
+        .where(
+            _checkpoints.tenant_id == ledger.tenant_id,
+            _checkpoints.ledger_id == ledger.id,
+            _checkpoints.size > after,
+        )
+        .order_by(_checkpoints.size)
+        .limit(limit)
+    ).all()
+    if not rows:
+        return []
+    cosignatures: dict[int, list[str]] = {}
+    for size, line in connection.execute(
+        select(_cosignatures.size, _cosignatures.line)
+        .where(
+            _cosignatures.tenant_id == ledger.tenant_id,
+            _cosignatures.ledger_id == ledger.id,
+            _cosignatures.size.between(rows[0].size, rows[-1].size),
+        )
+        .order_by(_cosignatures.size, _cosignatures.witness)
+    ):
+        cosignatures.setdefault(size, []).append(line)
+    return [
+        (size, with_signatures(SignedNote.parse(note), cosignatures.get(size, ())), made_at)
+        for size, note, made_at in rows
+    ]
+
+
+def made_at(connection: Connection, ledger: Ledger, size: int) -> datetime:
+    """Return when the checkpoint of a size, which there is, was made."""
+    found: datetime = connection.execute(
+        select(_checkpoints.made_at).where(
+            _checkpoints.tenant_id == ledger.tenant_id,
+            _checkpoints.ledger_id == ledger.id,
+            _checkpoints.size == size,
+        )
+    ).scalar_one()
+    return found
+
+
+def newest_cosigned(
+    connection: Connection, ledger: Ledger, witness: str | None = None
+) -> int | None:
+    """Return the largest size that a witness, or the one of this name, has cosigned."""
+    query = select(func.max(_cosignatures.size)).where(
+        _cosignatures.tenant_id == ledger.tenant_id, _cosignatures.ledger_id == ledger.id
+    )
+    if witness is not None:
+        query = query.where(_cosignatures.witness == witness)
+    size: int | None = connection.execute(query).scalar_one()
+    return size
+
+
+def add_cosignature(
+    connection: Connection, ledger: Ledger, size: int, witness: str, line: str
+) -> None:
+    """Keep what a witness has put under the checkpoint of a size.
+
+    :raises IntegrityError: when it is kept already
+    """
+    row = {
+        "ledger_id": ledger.id,
+        "size": size,
+        "witness": witness,
+        "tenant_id": ledger.tenant_id,
+        "line": line,
+        "made_at": clock.now(),
+    }
+    connection.execute(insert(CosignatureRow), row)
+
+
+def suspend(connection: Connection, ledger: Ledger) -> bool:
+    """Have nothing more be written to a ledger; say whether something could be until now."""
+    suspended = connection.execute(
+        update(LedgerRow)
+        .where(
+            _ledgers.tenant_id == ledger.tenant_id,
+            _ledgers.id == ledger.id,
+            _ledgers.suspended_at.is_(None),
+            _ledgers.closed_at.is_(None),
+        )
+        .values(suspended_at=clock.now())
+    )
+    return suspended.rowcount == 1
+
+
 def find_leaf(
     connection: Connection, tenant_id: UUID, record_id: UUID, *, tombstone: bool
 ) -> Leaf | None:
