@@ -134,6 +134,8 @@ class _AskedWitness:
         self._thread: threading.Thread | None = None
         self._news = False
         self._away = False
+        #: Ledgers that it was asked about at least once.
+        self._seen: set[UUID] = set()
         #: Until when a ledger is left alone, by this process's clock, and why.
         self._refused: dict[UUID, tuple[float, str]] = {}
 
@@ -224,7 +226,10 @@ class _AskedWitness:
             self._refuse(ledger, f"it knows {answer.size} leaves, and does not go on from them")
 
     def _known(self, tenant_id: UUID) -> tuple[Ledger, int] | None:
-        """Return the tenant's ledger, and how much of it is cosigned; None: there is no need."""
+        """Return the tenant's ledger, and how much of it is cosigned; None: there is no need.
+
+        Once in a process there is always: the database may have been restored from a backup since.
+        """
         with self._database.reading(tenant_id) as connection:
             ledger = store.open_ledger(connection, tenant_id)
             if ledger is None or not ledger.size or ledger.suspended_at:
@@ -233,7 +238,9 @@ class _AskedWitness:
             if time.monotonic() < until:
                 return None
             cosigned = store.newest_cosigned(connection, ledger, self._witness.key.name) or 0
-        return None if cosigned == ledger.size else (ledger, cosigned)
+        if cosigned == ledger.size and ledger.id in self._seen:
+            return None
+        return ledger, cosigned
 
     def _newest(self, ledger: Ledger) -> Ledger:
         with self._database.reading(ledger.tenant_id) as connection:
@@ -255,6 +262,7 @@ class _AskedWitness:
         if self._away:
             log.info("witness answers again", extra=self._extra())
         self._away = False
+        self._seen.add(ledger.id)
         content_type = response.headers.get("Content-Type", "")
         return note, read_answer(response.status_code, content_type, response.content)
 
@@ -278,7 +286,7 @@ class _AskedWitness:
             with self._database.transaction(ledger.tenant_id) as connection:
                 store.add_cosignature(connection, ledger, ledger.size, key.name, line)
         except IntegrityError:
-            # Another worker was first.
+            # It was kept before, or another worker was first.
             return
         self._refused.pop(ledger.id, None)
         self._news = True
