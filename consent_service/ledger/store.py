@@ -296,19 +296,13 @@ def add_cosignature(
     connection.execute(insert(CosignatureRow), row)
 
 
-def suspend(connection: Connection, ledger: Ledger) -> bool:
-    """Have nothing more be written to a ledger; say whether something could be until now."""
-    suspended = connection.execute(
+def suspend(connection: Connection, ledger: Ledger) -> None:
+    """Keep everybody from adding to a ledger."""
+    connection.execute(
         update(LedgerRow)
-        .where(
-            _ledgers.tenant_id == ledger.tenant_id,
-            _ledgers.id == ledger.id,
-            _ledgers.suspended_at.is_(None),
-            _ledgers.closed_at.is_(None),
-        )
+        .where(_ledgers.tenant_id == ledger.tenant_id, _ledgers.id == ledger.id)
         .values(suspended_at=clock.now())
     )
-    return suspended.rowcount == 1
 
 
 def find_leaf(

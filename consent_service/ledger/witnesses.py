@@ -301,12 +301,11 @@ class _AskedWitness:
 
     def _suspend(self, ledger: Ledger, reason: str) -> None:
         with self._database.transaction(ledger.tenant_id) as connection:
-            suspended = store.suspend(connection, ledger)
-        if suspended:
-            log.error(
-                "ledger suspended: a witness contradicts it; docs/monitoring.md says what to do",
-                extra=self._extra(ledger=ledger.origin, reason=reason),
-            )
+            store.suspend(connection, ledger)
+        log.error(
+            "ledger suspended: a witness contradicts it; docs/monitoring.md says what to do",
+            extra=self._extra(ledger=ledger.origin, reason=reason),
+        )
 
     def _extra(self, **more: str) -> dict[str, str]:
         return {"witness": self._witness.key.name, **more}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64decode
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -15,6 +17,10 @@ from werkzeug.test import Client, TestResponse
 
 from consent_service.access.actor import OPERATOR
 from consent_service.db import Database, Scope
+from consent_service.errors import UnknownLedger
+from consent_service.ledger import store
+from consent_service.ledger.publishing import Publishing
+from consent_service.ledger.service import LedgerBroken
 from consent_service.ledger.tile_address import TileAddress, parse_tile_address
 from consent_service.signing import Keyring, rotate
 from consent_service.tenants.service import create_tenant
@@ -353,6 +359,41 @@ def test_a_ledger_that_does_not_hold_together_says_nothing_of_itself(
     assert code_of(response) == (500, "internal_error")
     assert "leaf" not in response.get_data(as_text=True)
     assert code_of(get(service, "/consistency?first=300&second=302")) == (500, "internal_error")
+
+
+@pytest.fixture
+def growing(furnished_sqlite_template: Path, tmp_path: Path) -> Iterator[Growing]:
+    found = Growing.at(furnished_sqlite_template, tmp_path)
+    yield found
+    found.database.close()
+
+
+def test_a_head_that_no_checkpoint_is_of_is_not_vouched_for(growing: Growing) -> None:
+    growing.add(2)
+    with growing.database.transaction(Scope.NONE) as connection:
+        connection.execute(text("DROP TRIGGER ledgers_only_grow"))
+        connection.execute(text("UPDATE ledgers SET root = zeroblob(32)"))
+    with pytest.raises(LedgerBroken, match="no checkpoint of its own"):
+        Publishing(growing.database, growing.keys).checkpoint(growing.tenant_id, 1)
+
+
+def test_a_ledger_that_has_just_begun_is_none_to_the_outside(growing: Growing) -> None:
+    with growing.database.transaction(growing.tenant_id) as connection:
+        store.begin(connection, growing.tenant_id)
+    publishing = Publishing(growing.database, growing.keys)
+    tenant_id, first = growing.tenant_id, TileAddress(0, 0, 1)
+    reads: tuple[Callable[[], object], ...] = (
+        lambda: publishing.checkpoint(tenant_id, 1),
+        lambda: publishing.checkpoint(tenant_id, 1, cosigned=True),
+        lambda: publishing.tile(tenant_id, 1, first),
+        lambda: publishing.entries(tenant_id, 1, first),
+        lambda: publishing.consistency(tenant_id, 1, 1, 1),
+        lambda: publishing.checkpoints(tenant_id, 1, after=0, limit=1),
+        lambda: publishing.keys(tenant_id, 1),
+    )
+    for read in reads:
+        with pytest.raises(UnknownLedger, match="no such ledger"):
+            read()
 
 
 def change_a_leaf(owner: Database, *, on_postgresql: bool) -> None:

@@ -449,9 +449,10 @@ def flood(call: Call) -> bool:
         (trickle, Patience(30, 30, 0.1)),
         (flood, PATIENT),
         (hang_up, PATIENT),
-        (lambda call: Event().wait(0.3) or hang_up(call), Patience(30, 0.05, 30)),
+        # Late, it would have been right.
+        (lambda _: Event().wait(0.5), Patience(30, 0.05, 30)),
     ],
-    ids=["trickles", "floods", "hangs up", "hangs"],
+    ids=["trickles", "floods", "hangs up", "is late"],
 )
 def test_an_answer_that_does_not_end_is_given_up(
     growing: Growing,
