@@ -24,7 +24,7 @@ def keys(tenant_slug: str) -> None:
     name is the origin of the ledger. Give it the new one after each `key rotate record`.
     """
     settings = config.load()
-    keyring = Keyring(settings.keys_file)
+    keyring = Keyring.of(settings)
     with db.opened(settings.database_url) as database:
         tenant = find_tenant(database, tenant_slug)
         for key in ledger_keys(database, keyring, tenant.id):
