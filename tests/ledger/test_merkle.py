@@ -359,3 +359,18 @@ def test_there_is_no_proof_of_a_leaf_that_is_not_there(kept: Kept, size: int, in
         inclusion_proof(Tiles(size, kept.read), index)
     with pytest.raises(ValueError, match="cannot go on"):
         consistency_proof(Tiles(size, kept.read), size + 1)
+
+
+def test_a_proof_has_as_many_hashes_as_the_tree_has_levels() -> None:
+    """Even where hashing all that is there leads to the root."""
+    hashes = [leaf_hash(leaf) for leaf in PUBLISHED]
+    path = inclusion_proof(published_tiles(8), 7)
+    verify_inclusion(entry_hash=hashes[7], index=7, size=8, proof=path, root=ROOTS[7])
+    for size in (1, 2, 3, 4):
+        with pytest.raises(ProofRefused, match="more hashes"):
+            verify_inclusion(
+                entry_hash=hashes[7], index=size - 1, size=size, proof=path, root=ROOTS[7]
+            )
+    node = root_of(hashes[6:])
+    with pytest.raises(ProofRefused, match="fewer hashes"):
+        verify_inclusion(entry_hash=node, index=7, size=8, proof=path[1:], root=ROOTS[7])
