@@ -33,6 +33,7 @@ from consent_service.demo.seed import TENANT_SLUG, seed
 from consent_service.embed.service import built, script_tags
 from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.key_file import KEY_KINDS
+from consent_service.ledger.commands import ledger
 from consent_service.notices.service import publish_notice
 from consent_service.regions.service import Regions
 from consent_service.reports.commands import reports
@@ -145,6 +146,7 @@ def demo(port: int) -> None:
         config.load({}),
         database_url=f"sqlite:///{_DEMO_FOLDER}/consent.db",
         keys_file=_DEMO_FOLDER / "keys.json",
+        heads_folder=_DEMO_FOLDER / "heads",
         port=port,
         workers=1,
         log_level="warning",
@@ -182,6 +184,7 @@ def demo(port: int) -> None:
     os.environ |= {
         config.variable("database_url"): settings.database_url,
         config.variable("keys_file"): str(settings.keys_file),
+        config.variable("heads_folder"): str(settings.heads_folder),
         config.variable("log_level"): settings.log_level,
         config.variable("mail_url"): settings.mail_url,
         config.variable("mail_from"): settings.mail_from,
@@ -541,6 +544,7 @@ def re_encrypt() -> None:
     click.echo(f"All is encrypted with data key {newest.id}; the older ones are not needed.")
 
 
+main.add_command(ledger)
 main.add_command(reports)
 main.add_command(user)
 main.add_command(export_commands)

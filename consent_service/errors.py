@@ -461,6 +461,29 @@ class Unavailable(ServiceError):
         self.headers["Retry-After"] = str(self.retry_after)
 
 
+class LedgerSuspended(ServiceError):
+    """More of a tenant's ledger was published than its database holds, as after a restored backup.
+
+    What was written now would contradict it.
+    """
+
+    code = "ledger_suspended"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = (
+        "Nothing can be recorded, linked or erased now: the database holds less of the ledger than "
+        "was published before. The service's operator must restore a newer backup, or decide: "
+        "consent-service ledger status."
+    )
+
+    #: Seconds; somebody must look at it.
+    retry_after = 60
+
+    def __init__(self) -> None:
+        """Say when to come back."""
+        super().__init__()
+        self.headers["Retry-After"] = str(self.retry_after)
+
+
 class Busy(ServiceError):
     """The service makes as many files as it can at once."""
 

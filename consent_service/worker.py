@@ -21,6 +21,8 @@ from consent_service.config import Settings
 from consent_service.db import Database, Scope
 from consent_service.demo.history import seed_history
 from consent_service.errors import OperatorError, Unavailable
+from consent_service.ledger.directory import LedgerDirectory
+from consent_service.ledger.heads import Heads
 from consent_service.ledger.sequencer import Sequencer
 from consent_service.mail import Mailer
 from consent_service.reports.jobs import Counting
@@ -54,7 +56,8 @@ class Job:
 def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ...]:
     """Return all that the worker does."""
     counting, mailer = Counting(database), Mailer(settings)
-    sequencer = Sequencer(database, keys)
+    ledgers = LedgerDirectory(database, Heads(settings.heads_folder))
+    sequencer = Sequencer(database, keys, ledgers)
 
     def sequence(sites: Sequence[Site]) -> bool:
         keys.refresh()

@@ -314,6 +314,7 @@ def make_service(database_url: str, folder: Path, **settings: str) -> Service:
     environ = {
         "CONSENT_DATABASE_URL": database_url,
         "CONSENT_KEYS_FILE": str(keys_file),
+        "CONSENT_HEADS_FOLDER": str(folder / "heads"),
         **{config.variable(name): text for name, text in settings.items()},
     }
     loaded = config.load(environ)
