@@ -71,11 +71,11 @@ class Sequencer:
         """
         with self._database.reading(Scope.DIRECTORY) as connection:
             self._directory.refresh(connection)
-        for tenant_id in self._directory.unmarked:
-            self._suspend(tenant_id)
         added = 0
         for tenant_id in {site.tenant_id: None for site in sites}:
-            if tenant_id not in self._directory.suspended:
+            if tenant_id in self._directory.unmarked:
+                self._suspend(tenant_id)
+            elif tenant_id not in self._directory.suspended:
                 added += self._try(tenant_id)
         return added > 0
 
@@ -162,7 +162,7 @@ class Sequencer:
                         ledger = store.begin(connection, tenant_id, max(remembered))
                     store.suspend(connection, ledger)
         except IntegrityError:
-            # Somebody else was first, or the tenant is not there either.
+            # Somebody else was first.
             return
 
     def _sign(self, head: Checkpoint) -> SignedNote:
