@@ -1,4 +1,4 @@
-"""Tenants whose records go into ledgers. They are made quickly: what stands in them is no matter."""
+"""Tenants whose records go into ledgers, made quickly: what stands in them is no matter."""
 
 from __future__ import annotations
 
