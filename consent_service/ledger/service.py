@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 
 from consent_service.access import audit
 from consent_service.access.actor import Actor
-from consent_service.db import Database
+from consent_service.db import Database, Scope
 from consent_service.errors import OperatorError
 from consent_service.ledger import store
 from consent_service.ledger.checkpoint import Proof, SignedNote
@@ -38,6 +38,13 @@ class Standing(NamedTuple):
     made_at: datetime | None
     #: How many witnesses have cosigned that.
     cosignatures: int
+
+
+class Figures(NamedTuple):
+    """What there is of all tenants together."""
+
+    leaves: int
+    waiting: Waiting
 
 
 class Status(NamedTuple):
@@ -84,6 +91,16 @@ def _head_note(note: SignedNote | None, ledger: Ledger) -> SignedNote:
     if note is None or note.text != ledger.head.text:
         raise LedgerBroken(f"{ledger.origin}: the head has no checkpoint of its own")
     return note
+
+
+def figures(database: Database) -> Figures:
+    """Count the leaves of all ledgers, and what waits for them.
+
+    :raises Unavailable: when the database does not answer
+    """
+    with database.reading(Scope.DIRECTORY) as connection:
+        leaves = sum(ledger.size for ledger in store.every_ledger(connection))
+        return Figures(leaves, store.waiting_of_all(connection))
 
 
 def status(database: Database, heads: Heads, tenant_id: UUID) -> Status:

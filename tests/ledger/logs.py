@@ -51,13 +51,13 @@ class Log:
 
     def record(self, number: int = 1) -> None:
         """Have visitors choose."""
-        rows = [self._row() for _ in range(number)]
+        made = [clock.new_id() for _ in range(number)]
         with self.database.transaction(self.tenant_id) as connection:
-            connection.execute(insert(RecordRow), rows)
-        self.records += [row["id"] for row in rows]
+            connection.execute(insert(RecordRow), [self._row(each) for each in made])
+        self.records += made
 
-    def _row(self) -> dict[str, object]:
-        identity, salt = clock.new_id(), secrets.token_bytes(32)
+    def _row(self, identity: UUID) -> dict[str, object]:
+        salt = secrets.token_bytes(32)
         document = json.dumps({"id": str(identity)})
         return {
             "id": identity,
