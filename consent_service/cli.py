@@ -238,7 +238,7 @@ def _serve(settings: Settings) -> None:
 
 @main.command()
 def worker() -> None:
-    """Do the background work: count records and impressions for reports.
+    """Do the background work: add records to ledgers, and count them and impressions for reports.
 
     It works until it is told to stop (SIGTERM or Ctrl+C), waits for a database that is away, and
     may be killed at any time: what it had not finished, the next one does. Any number may run
