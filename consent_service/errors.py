@@ -470,9 +470,8 @@ class LedgerSuspended(ServiceError):
     code = "ledger_suspended"
     status = HTTPStatus.SERVICE_UNAVAILABLE
     message = (
-        "Nothing can be recorded, linked or erased now: the database holds less of the ledger than "
-        "was published before. The service's operator must restore a newer backup, or decide: "
-        "consent-service ledger status."
+        "Nothing can be recorded, linked or erased now: the service was set back to an earlier "
+        "state. Its operator is told what to do; try again after the seconds in Retry-After."
     )
 
     #: Seconds; somebody must look at it.

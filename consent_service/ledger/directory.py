@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from consent_service import db
 from consent_service.db import Database
-from consent_service.errors import LedgerSuspended
+from consent_service.errors import LedgerSuspended, Unavailable
 from consent_service.ledger import store
 from consent_service.ledger.heads import Heads, Remembered, contradiction
 from consent_service.ledger.store import Ledger
@@ -31,7 +31,7 @@ class LedgerDirectory:
     """Follows all ledgers' heads, and what was published of them."""
 
     def __init__(self, database: Database, heads: Heads) -> None:
-        """Start empty: until the first :meth:`refresh` every tenant may write."""
+        """Start empty: until the first :meth:`refresh` nobody may write."""
         self.heads = heads
         self._database = database
         #: Why, of each tenant that may not write.
@@ -56,7 +56,6 @@ class LedgerDirectory:
         due = self._remembered_at is None or now - self._remembered_at >= _REMEMBER_SECONDS
         if due:
             self._roots.clear()
-            self._remembered_at = now
         suspended, unmarked = {}, set()
         for tenant_id in {*remembered, *ledgers}:
             known, there = remembered.get(tenant_id, {}), ledgers.get(tenant_id, [])
@@ -69,12 +68,17 @@ class LedgerDirectory:
                 self._remember(known, there)
         self._tell(suspended)
         self._suspended, self.unmarked = suspended, frozenset(unmarked)
+        if due:
+            self._remembered_at = now
 
     def check_writable(self, tenant_id: UUID) -> None:
         """Refuse to write for a tenant whose ledger is suspended.
 
         :raises LedgerSuspended: when it is
+        :raises Unavailable: when the database has not been reached yet
         """
+        if self._remembered_at is None:
+            raise Unavailable
         if tenant_id in self._suspended:
             raise LedgerSuspended
 

@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from itertools import count
@@ -22,11 +22,17 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from consent_service.db import Contended, Database
-from consent_service.ledger import sequencer, service
-from consent_service.ledger.service import LedgerBroken
+from consent_service.ledger import sequencer, store
+from consent_service.ledger.checkpoint import Checkpoint
+from consent_service.ledger.service import LedgerBroken, prove
+from consent_service.ledger.store import Ledger
+from consent_service.signing import Keyring
 from consent_service.tenants.service import all_sites
+from tests.builders import ORIGIN, SITE_KEY, Service
 from tests.databases import PostgresDatabases
 from tests.ledger.logs import Log
+from tests.ledger.test_restored import Machine
+from tests.ledger.whole import Whole
 from tests.reports.histories import Killed, at_statement, kill
 from tests.servers import wait_until
 
@@ -106,23 +112,23 @@ def test_what_was_erased_before_it_was_added_is_added_with_its_tombstone(log: Lo
 def test_each_record_and_tombstone_is_proved(log: Log) -> None:
     log.record(3)
     waiting, erased = log.records[0], log.records[2]
-    assert service.prove(log.database, log.tenant_id, waiting) is None
+    assert prove(log.database, log.tenant_id, waiting) is None
     log.erase()
     log.sequence()
     log.record()
     log.sequence()
     for record, tombstone in ((waiting, False), (erased, False), (erased, True)):
-        proof = service.prove(log.database, log.tenant_id, record, tombstone=tombstone)
+        proof = prove(log.database, log.tenant_id, record, tombstone=tombstone)
         assert proof is not None
         assert proof.checkpoint.size == 5
-    assert service.prove(log.database, log.tenant_id, waiting, tombstone=True) is None
+    assert prove(log.database, log.tenant_id, waiting, tombstone=True) is None
 
 
 def test_no_tenant_is_told_of_anothers_records(log: Log) -> None:
     other = Log(log.database, log.folder)
     log.record()
     log.sequence()
-    assert service.prove(log.database, other.tenant_id, log.records[0]) is None
+    assert prove(log.database, other.tenant_id, log.records[0]) is None
 
 
 @pytest.mark.parametrize("after", [0, 254])
@@ -224,7 +230,7 @@ def whatever_happens(place: Place, happened: list[tuple[int, tuple[Any, ...]]]) 
             log.whole.check_anew()
 
 
-@settings(max_examples=20)
+@settings(max_examples=15)
 @given(happened=steps)
 def test_whatever_happens_each_record_becomes_one_leaf_on_sqlite(
     on_sqlite: Place, happened: list[tuple[int, tuple[Any, ...]]]
@@ -240,11 +246,66 @@ def test_whatever_happens_each_record_becomes_one_leaf_on_postgresql(
     whatever_happens(on_postgresql, happened)
 
 
+def test_whatever_visitors_do_becomes_leaves(service: Service) -> None:
+    """Choosing, linking devices and erasing, by the service itself, in an order of chance."""
+    chance = random.Random(service.on_postgresql)
+    machine = Machine(service)
+    whole = Whole(service.built.database, service.use(Keyring))
+    tokens: list[str] = []
+    for _ in range(40):
+        token = chance.choice(tokens) if tokens and chance.random() < 0.7 else None
+        held = {"Origin": ORIGIN, **({"X-Consent-Token": token} if token else {})}
+        step = chance.choice(["choose", "choose", "link", "erase", "add"])
+        if step == "choose":
+            tokens.append(service.token(analytics=chance.random() < 0.5, token=token))
+        elif step == "link":
+            linked = service.link(f"user-{chance.randint(1, 3)}", token=token)
+            assert linked.status_code == 200
+        elif step == "erase" and token:
+            address = f"/v1/sites/{SITE_KEY}/consents/me"
+            assert service.client.delete(address, headers=held).status_code in {200, 404}
+        else:
+            machine.work()
+        whole.check()
+    machine.work()
+    rows = len(service.rows("records")) + len(service.rows("tombstones"))
+    assert sum(whole.check_anew().sizes.values()) == rows
+    assert service.rows("tombstones")
+
+
+def test_a_head_that_is_another_by_then_is_not_moved(log: Log) -> None:
+    """Each condition for itself: the database's own keys are another wall behind it."""
+    log.record()
+    log.sequence()
+    with log.database.reading(log.tenant_id) as connection:
+        ledger = store.open_ledger(connection, log.tenant_id)
+    assert ledger is not None
+    later = Checkpoint(ledger.origin, 5, bytes(32))
+
+    def moved(known: Ledger, change: Callable[..., None] | None = None) -> bool:
+        class Undo(Exception):
+            pass
+
+        found = False
+        with suppress(Undo), log.database.transaction(log.tenant_id) as connection:
+            if change:
+                change(connection, ledger)
+            found = store.move_head(connection, known, later)
+            raise Undo
+        return found
+
+    assert moved(ledger)
+    assert not moved(ledger._replace(size=0))
+    assert not moved(ledger._replace(root=bytes(32)))
+    assert not moved(ledger, store.suspend)
+    assert not moved(ledger, store.close)
+
+
 def test_two_sequencers_at_once_never_make_two_heads(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sequencer, "BATCH", 5)
-    log.record(150)
+    log.record(60)
     url = log.database._engine.url.render_as_string(hide_password=False)  # noqa: SLF001
     databases = [Database(url) for _ in range(2)]
     added = []
@@ -265,8 +326,8 @@ def test_two_sequencers_at_once_never_make_two_heads(
             task.result()
     for each in databases:
         each.close()
-    assert sum(added) == 150
-    assert log.size == 150
+    assert sum(added) == 60
+    assert log.size == 60
     log.whole.check_anew()
 
 
@@ -319,4 +380,4 @@ def test_a_ledger_that_does_not_hold_together_stops_nobody_else(
     said = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert [record.message for record in said] == ["a ledger cannot be added to"]
     with pytest.raises(LedgerBroken):
-        service.prove(database, broken.tenant_id, broken.records[0])
+        prove(database, broken.tenant_id, broken.records[0])
