@@ -47,7 +47,7 @@ def upgrade() -> None:
                 f"CREATE POLICY own_tenant ON {table} "
                 "USING (tenant_id::text = current_setting('consent.scope', true))"
             )
-        # Every process must know which tenants' ledgers are suspended, and how long what waits does.
+        # Every process must know which ledgers are suspended, and since when what waits does.
         for table in ("ledgers", "pending_leaves"):
             op.execute(
                 f"CREATE POLICY directory ON {table} FOR SELECT "
