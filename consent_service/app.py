@@ -46,6 +46,8 @@ from consent_service.gate.service import Gate
 from consent_service.gate.wsgi import GateLayer
 from consent_service.keys import routes as keys_routes
 from consent_service.ledger import routes as ledger_routes
+from consent_service.ledger.directory import LedgerDirectory
+from consent_service.ledger.heads import Heads
 from consent_service.ledger.publishing import Publishing
 from consent_service.limits import init_limits, limiter, retry_after
 from consent_service.mail import Mailer
@@ -128,7 +130,7 @@ class Followers:
         self,
         database: Database,
         keys: Keyring,
-        *directories: SiteDirectory | NoticeDirectory | ChangeFeed,
+        *directories: SiteDirectory | NoticeDirectory | ChangeFeed | LedgerDirectory,
     ) -> None:
         """Follow for these; :meth:`refresh` once, or :meth:`start` to go on for ever."""
         self._database = database
@@ -141,6 +143,7 @@ class Followers:
         """Take over all that changed.
 
         :raises Unavailable: when the database does not answer
+        :raises OperatorError: when heads of ledgers cannot be read
         """
         for directory in self._directories:
             with self._database.reading(Scope.DIRECTORY) as connection:
@@ -168,6 +171,8 @@ class Followers:
                 if reachable:
                     log.error("database cannot be reached; the gate will deny")  # noqa: TRY400
                 reachable = False
+            except OperatorError as error:
+                log.error("ledgers are not looked at", extra={"reason": str(error)})  # noqa: TRY400
             except Exception:
                 # The thread must outlive whatever this was; meanwhile the gate turns stale.
                 log.exception("following failed; the gate will deny")
@@ -198,8 +203,9 @@ def build(settings: Settings) -> Built:
     sites, notices = SiteDirectory(), NoticeDirectory()
     feed = ChangeFeed(settings.token_seconds)
     regions = Regions(settings.geo_database)
-    consents = Consents(database, keys, notices)
-    linking = Linking(database, keys, notices, consents)
+    ledgers = LedgerDirectory(database, Heads(settings.heads_folder))
+    consents = Consents(database, keys, notices, ledgers)
+    linking = Linking(database, keys, notices, ledgers, consents)
     impressions = Impressions(database, notices)
     gate = Gate(
         sites=sites,
@@ -209,7 +215,8 @@ def build(settings: Settings) -> Built:
         feed=feed,
         token_seconds=settings.token_seconds,
     )
-    followers = Followers(database, keys, sites, notices, feed)
+    # Ledgers last: what keeps them from being looked at must not keep the gate from hearing.
+    followers = Followers(database, keys, sites, notices, feed, ledgers)
     try:
         database.check_migrated()
         database.check_subject()
@@ -236,7 +243,8 @@ def build(settings: Settings) -> Built:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     api = Api(app)
     provide(app, settings, database, keys, sites, notices, regions, consents, linking, gate, api)
-    provide(app, impressions, Receipts(database, keys, consents), Publishing(database, keys))
+    provide(app, impressions, feed, ledgers)
+    provide(app, Receipts(database, keys, consents), Publishing(database, keys))
     logs.log_requests(app)
     init_limits(app, settings)
     attempts = Attempts(database, keys, Throttle(limiter.storage))

@@ -145,6 +145,7 @@ def demo(port: int) -> None:
         config.load({}),
         database_url=f"sqlite:///{_DEMO_FOLDER}/consent.db",
         keys_file=_DEMO_FOLDER / "keys.json",
+        heads_folder=_DEMO_FOLDER / "heads",
         port=port,
         workers=1,
         log_level="warning",
@@ -183,6 +184,7 @@ def demo(port: int) -> None:
     os.environ |= {
         config.variable("database_url"): settings.database_url,
         config.variable("keys_file"): str(settings.keys_file),
+        config.variable("heads_folder"): str(settings.heads_folder),
         config.variable("log_level"): settings.log_level,
         config.variable("mail_url"): settings.mail_url,
         config.variable("mail_from"): settings.mail_from,
@@ -236,7 +238,7 @@ def _serve(settings: Settings) -> None:
 
 @main.command()
 def worker() -> None:
-    """Do the background work: count records and impressions for reports.
+    """Do the background work: add records to ledgers, and count them and impressions for reports.
 
     It works until it is told to stop (SIGTERM or Ctrl+C), waits for a database that is away, and
     may be killed at any time: what it had not finished, the next one does. Any number may run

@@ -40,6 +40,9 @@ _MAIL_URL = re.compile(
 #: What an SMTP path has room for (RFC 5321, section 4.5.3.1.3, less the angle brackets).
 _LONGEST_MAIL_ADDRESS = 254
 
+#: Characters of a secret that nobody guesses.
+_SHORTEST_SECRET = 16
+
 
 def _database_url(text: str) -> str:
     try:
@@ -156,6 +159,12 @@ def _between(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _secret(text: str) -> str:
+    if len(text) < _SHORTEST_SECRET or not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError(f"must be {_SHORTEST_SECRET} or more characters of ASCII, without spaces")
+    return text
+
+
 def _log_level(text: str) -> str:
     if text not in {"debug", "info", "warning", "error"}:
         raise ValueError("must be debug, info, warning or error")
@@ -221,6 +230,13 @@ class Settings:
         "put secrets into the environment. No command changes it.",
         shown="(none)",
         secret=True,
+    )
+    heads_folder: Path = _setting(
+        Path("var/heads"),
+        Path,
+        "Where the newest checkpoint of each ledger is remembered, so that a database restored "
+        "from an older backup is noticed. On a disk of each node that is not restored with it: "
+        "never part of the database's backup.",
     )
     redis_url: str = _setting(
         "",
@@ -320,6 +336,14 @@ class Settings:
         "for reports and sends them. For nodes where `consent-service worker` runs on its own, or "
         "on another one.",
         shown="1",
+    )
+    metrics_token: str = _setting(
+        "",
+        _secret,
+        "The token with which `/metrics` is read from another machine "
+        "(`Authorization: Bearer …`), at least 16 characters long. Without it only the machine "
+        "itself is answered.",
+        shown="(none)",
     )
     log_level: str = _setting("info", _log_level, "`debug`, `info`, `warning` or `error`.")
     demo: bool = _setting(

@@ -478,6 +478,28 @@ class Unavailable(ServiceError):
         self.headers["Retry-After"] = str(self.retry_after)
 
 
+class LedgerSuspended(ServiceError):
+    """More of a tenant's ledger was published than its database holds, as after a restored backup.
+
+    What was written now would contradict it.
+    """
+
+    code = "ledger_suspended"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = (
+        "Nothing can be recorded, linked or erased now: the service was set back to an earlier "
+        "state. Its operator is told what to do; try again after the seconds in Retry-After."
+    )
+
+    #: Seconds; somebody must look at it.
+    retry_after = 60
+
+    def __init__(self) -> None:
+        """Say when to come back."""
+        super().__init__()
+        self.headers["Retry-After"] = str(self.retry_after)
+
+
 class Busy(ServiceError):
     """The service makes as many files as it can at once."""
 

@@ -21,6 +21,8 @@ from consent_service.config import Settings
 from consent_service.db import Database, Scope
 from consent_service.demo.history import seed_history
 from consent_service.errors import OperatorError, Unavailable
+from consent_service.ledger.directory import LedgerDirectory
+from consent_service.ledger.heads import Heads
 from consent_service.ledger.sequencer import Sequencer
 from consent_service.ledger.witnesses import Asking, load_witnesses
 from consent_service.mail import Mailer
@@ -58,7 +60,8 @@ def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ..
     :raises OperatorError: when the file of witnesses is not right
     """
     counting, mailer = Counting(database), Mailer(settings)
-    sequencer = Sequencer(database, keys)
+    ledgers = LedgerDirectory(database, Heads(settings.heads_folder))
+    sequencer = Sequencer(database, keys, ledgers)
     witnesses = load_witnesses(settings.witnesses_file)
 
     def sequence(sites: Sequence[Site]) -> bool:

@@ -18,6 +18,8 @@ GOOD = [
     ("database_url", "postgresql+psycopg2://u@h/db", "postgresql+psycopg://u@h/db"),
     ("keys_file", "/etc/consent/keys.json", Path("/etc/consent/keys.json")),
     ("keys", '{"record": [], "token": []}', '{"record": [], "token": []}'),
+    ("heads_folder", "/srv/heads", Path("/srv/heads")),
+    ("metrics_token", "0123456789abcdef", "0123456789abcdef"),
     *(
         ("redis_url", url, url)
         for url in (
@@ -64,6 +66,9 @@ GOOD = [
 ]
 
 BAD = [
+    ("metrics_token", "too-short"),
+    ("metrics_token", "with spaces in it"),
+    ("metrics_token", "not-quite-as-cii-é"),
     ("database_url", "consent.db"),
     ("database_url", "sqlite://"),
     ("database_url", "sqlite:///:memory:"),
@@ -155,7 +160,7 @@ def test_every_setting_is_tried_here() -> None:
     names = {row.name for row in fields(Settings)}
     assert {name for name, *_ in GOOD} == names
     # A path can hardly be wrong before it is used.
-    assert {name for name, _ in BAD} == names - {"keys_file"}
+    assert {name for name, _ in BAD} == names - {"keys_file", "heads_folder"}
 
 
 def test_all_problems_are_reported_at_once() -> None:

@@ -41,6 +41,7 @@ from consent_service.errors import (
     UnknownVisitor,
     ValidationFailed,
 )
+from consent_service.ledger.directory import LedgerDirectory
 from consent_service.notices.configuration import Notice
 from consent_service.notices.service import NoticeDirectory
 from consent_service.regions.rules import Rule
@@ -69,11 +70,18 @@ class Absent(Enum):
 class Consents:
     """Visitors' decisions."""
 
-    def __init__(self, database: Database, keys: Keyring, notices: NoticeDirectory) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: Keyring,
+        notices: NoticeDirectory,
+        ledgers: LedgerDirectory,
+    ) -> None:
         """Take what is needed."""
         self._database = database
         self._keys = keys
         self._notices = notices
+        self._ledgers = ledgers
 
     def record_decision(  # noqa: PLR0913 - who, what, how and under which rule
         self,
@@ -90,8 +98,10 @@ class Consents:
         :raises NoticeChanged: when another notice is in force than the one decided on
         :raises ValidationFailed: when the decision does not fit the notice
         :raises IdempotencyKeyReused: when the key was used for another decision
+        :raises LedgerSuspended: when nothing may be stored for the tenant
         :raises Unavailable: when it cannot be stored now; nothing was
         """
+        self._ledgers.check_writable(site.tenant_id)
         notice = self._notices.in_force(site)
         if decision.notice_version != notice.version:
             raise NoticeChanged
@@ -207,7 +217,9 @@ class Consents:
         random ids with nothing attached, so that tokens still about are known to be void.
 
         :raises UnknownVisitor: when the token is not valid or everything was erased before
+        :raises LedgerSuspended: when nothing may be erased for the tenant
         """
+        self._ledgers.check_writable(site.tenant_id)
         claims = self._known(site, token)
         return store.transact(
             self._database,

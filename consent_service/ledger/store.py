@@ -11,7 +11,14 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from consent_service import clock
 from consent_service.ledger.checkpoint import Checkpoint, SignedNote, origin_of, with_signatures
-from consent_service.ledger.merkle import TILE_WIDTH, Node, ReadTile, leaf_hash, root_of
+from consent_service.ledger.merkle import (
+    TILE_WIDTH,
+    GrowingTree,
+    Node,
+    ReadTile,
+    leaf_hash,
+    root_of,
+)
 from consent_service.ledger.models import (
     CheckpointRow,
     CosignatureRow,
@@ -66,6 +73,18 @@ class Leaf(NamedTuple):
     commitment: bytes
 
 
+class Waiting(NamedTuple):
+    """How many leaves wait to be added, and since when the oldest of them does."""
+
+    number: int
+    since: datetime | None
+
+
+def every_ledger(connection: Connection) -> list[Ledger]:
+    """Return all ledgers of all tenants, within the directory's scope."""
+    return [Ledger(*row) for row in connection.execute(_ledgers_query())]
+
+
 def open_ledger(connection: Connection, tenant_id: UUID) -> Ledger | None:
     """Return the tenant's ledger that is added to; None before the first record."""
     query = _ledger_query(tenant_id).where(_ledgers.closed_at.is_(None))
@@ -109,6 +128,24 @@ def begin(connection: Connection, tenant_id: UUID, number: int = 1) -> Ledger:
     return made
 
 
+def suspend(connection: Connection, ledger: Ledger) -> None:
+    """Keep everybody from adding to a ledger."""
+    _change(connection, ledger, suspended_at=clock.now())
+
+
+def close(connection: Connection, ledger: Ledger) -> None:
+    """Have a ledger stay as it is for ever."""
+    _change(connection, ledger, closed_at=clock.now())
+
+
+def _change(connection: Connection, ledger: Ledger, **columns: datetime) -> None:
+    connection.execute(
+        update(LedgerRow)
+        .where(_ledgers.tenant_id == ledger.tenant_id, _ledgers.id == ledger.id)
+        .values(**columns)
+    )
+
+
 def pending(connection: Connection, tenant_id: UUID, limit: int) -> list[PendingLeaf]:
     """Return what waits, about in the order in which it was made.
 
@@ -123,11 +160,22 @@ def pending(connection: Connection, tenant_id: UUID, limit: int) -> list[Pending
     return [PendingLeaf(*row) for row in connection.execute(query)]
 
 
-def waiting(connection: Connection, tenant_id: UUID) -> tuple[int, datetime | None]:
-    """Return how many leaves wait, and since when the oldest of them does."""
-    query = select(func.count(), func.min(_pending.added_at)).where(_pending.tenant_id == tenant_id)
-    number, since = connection.execute(query).one()
-    return number, since
+def waiting(connection: Connection, tenant_id: UUID) -> Waiting:
+    """Return what waits of one tenant."""
+    return _waiting(connection, _waiting_query().where(_pending.tenant_id == tenant_id))
+
+
+def waiting_of_all(connection: Connection) -> Waiting:
+    """Return what waits of all tenants, within the directory's scope."""
+    return _waiting(connection, _waiting_query())
+
+
+def _waiting_query() -> Select[Any, Any]:
+    return select(func.count(), func.min(_pending.added_at))
+
+
+def _waiting(connection: Connection, query: Select[Any, Any]) -> Waiting:
+    return Waiting(*connection.execute(query).one())
 
 
 def move_head(connection: Connection, ledger: Ledger, head: Checkpoint) -> bool:
@@ -253,16 +301,16 @@ def checkpoints(
     ]
 
 
-def made_at(connection: Connection, ledger: Ledger, size: int) -> datetime:
-    """Return when the checkpoint of a size, which there is, was made."""
-    found: datetime = connection.execute(
+def made_at(connection: Connection, ledger: Ledger, size: int) -> datetime | None:
+    """Return when the checkpoint of a size was made; None where there is none."""
+    at: datetime | None = connection.execute(
         select(_checkpoints.made_at).where(
             _checkpoints.tenant_id == ledger.tenant_id,
             _checkpoints.ledger_id == ledger.id,
             _checkpoints.size == size,
         )
-    ).scalar_one()
-    return found
+    ).scalar_one_or_none()
+    return at
 
 
 def newest_cosigned(
@@ -296,13 +344,16 @@ def add_cosignature(
     connection.execute(insert(CosignatureRow), row)
 
 
-def suspend(connection: Connection, ledger: Ledger) -> None:
-    """Keep everybody from adding to a ledger."""
-    connection.execute(
-        update(LedgerRow)
-        .where(_ledgers.tenant_id == ledger.tenant_id, _ledgers.id == ledger.id)
-        .values(suspended_at=clock.now())
-    )
+def count_cosignatures(connection: Connection, ledger: Ledger) -> int:
+    """Return how many witnesses have cosigned the newest checkpoint."""
+    number: int = connection.execute(
+        select(func.count()).where(
+            _cosignatures.tenant_id == ledger.tenant_id,
+            _cosignatures.ledger_id == ledger.id,
+            _cosignatures.size == ledger.size,
+        )
+    ).scalar_one()
+    return number
 
 
 def find_leaf(
@@ -364,7 +415,16 @@ def tile_reader(connection: Connection, ledger: Ledger) -> ReadTile:
     return read
 
 
+def root_at(connection: Connection, ledger: Ledger, size: int) -> bytes:
+    """Return the root over a ledger's first leaves, from what is kept of the tree."""
+    return GrowingTree.at(size, tile_reader(connection, ledger)).root()
+
+
 def _ledger_query(tenant_id: UUID) -> Select[Any]:
+    return _ledgers_query().where(_ledgers.tenant_id == tenant_id)
+
+
+def _ledgers_query() -> Select[Any]:
     return select(
         _ledgers.id,
         _ledgers.tenant_id,
@@ -374,4 +434,4 @@ def _ledger_query(tenant_id: UUID) -> Select[Any]:
         _ledgers.root,
         _ledgers.suspended_at,
         _ledgers.closed_at,
-    ).where(_ledgers.tenant_id == tenant_id)
+    )

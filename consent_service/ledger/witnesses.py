@@ -276,7 +276,7 @@ class _AskedWitness:
                 note,
                 answer.lines,
                 key,
-                earliest=int((made_at - _LEEWAY).timestamp()),
+                earliest=int(((made_at or clock.now()) - _LEEWAY).timestamp()),
                 latest=int((clock.now() + _LEEWAY).timestamp()),
             )
         except ProofRefused as error:

@@ -13,10 +13,8 @@ import consent_service
 from consent_service.access.actor import OPERATOR
 from consent_service.console.actions import ACTIONS
 from consent_service.console.regions import regime_name, region_name
-from consent_service.ledger.sequencer import Sequencer
 from consent_service.regions.rules import REGIMES
 from consent_service.regions.service import newest_rules
-from consent_service.signing import Keyring
 from consent_service.tenants.service import create_tenant, find_site, sites_of
 from tests.builders import ORIGIN, SITE_KEY, Service
 from tests.members import Member, sign_in
@@ -304,7 +302,7 @@ def test_a_record_leads_to_its_receipt_and_says_where_the_ledger_has_it(service:
     made = service.choose().get_json()
     address = f"{HERE}/records/{made['record']['id']}"
     assert "Ledger Not yet" in text(dpo.get(address))
-    Sequencer(service.built.database, service.use(Keyring)).run([service.site])
+    service.sequencer.run([service.site])
     answer = dpo.get(address)
     assert "Ledger Index 0 of 1 entries" in text(answer)
     page = made["receipt_url"].replace("/receipt.json", "/receipt.html")

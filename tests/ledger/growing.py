@@ -13,6 +13,8 @@ from sqlalchemy import Boolean, LargeBinary, Uuid, column, insert, table
 from consent_service import clock
 from consent_service.db import Database, UtcDateTime
 from consent_service.ledger import store
+from consent_service.ledger.directory import LedgerDirectory
+from consent_service.ledger.heads import Heads
 from consent_service.ledger.sequencer import Sequencer
 from consent_service.ledger.store import Ledger
 from consent_service.signing import Keyring, ensure_keys
@@ -36,18 +38,21 @@ class Growing:
     database: Database
     keys: Keyring
     site: Site
+    heads: Heads
 
     @classmethod
     def of(cls, service: Service) -> Growing:
         """Return that of a service."""
-        return cls(service.built.database, service.use(Keyring), service.site)
+        heads = Heads(service.settings.heads_folder)
+        return cls(service.built.database, service.use(Keyring), service.site, heads)
 
     @classmethod
     def at(cls, template: Path, folder: Path) -> Growing:
         """Return one with a copy of a database that has a site, and new keys."""
         ensure_keys(folder / "keys.json")
         database = Database(f"sqlite:///{shutil.copy(template, folder / 'consent.db')}")
-        return cls(database, Keyring(folder / "keys.json"), find_site(database, SITE_KEY))
+        site = find_site(database, SITE_KEY)
+        return cls(database, Keyring(folder / "keys.json"), site, Heads(folder / "heads"))
 
     @property
     def tenant_id(self) -> UUID:
@@ -77,7 +82,8 @@ class Growing:
         ]
         with self.database.transaction(tenant_id) as connection:
             connection.execute(insert(_PENDING), rows)
-        Sequencer(self.database, self.keys).sequence(tenant_id)
+        directory = LedgerDirectory(self.database, self.heads)
+        Sequencer(self.database, self.keys, directory).sequence(tenant_id)
         return ids
 
     def grow_to(self, size: int) -> None:

@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy import text
 
 from consent_service import signing
-from consent_service.ledger.sequencer import Sequencer
 from consent_service.signing import Keyring
 from tests.builders import FORGERIES, ORIGIN, SITE_KEY, Service, make_service
 from tests.receipts.triggers import unguard
@@ -101,7 +100,7 @@ def test_a_link_without_the_right_proof_is_like_one_to_nothing(service: Service)
 
 def sequence(service: Service) -> None:
     """Do the worker's work: put what waits into the ledgers."""
-    Sequencer(service.built.database, service.use(Keyring)).run([service.site])
+    service.sequencer.run([service.site])
 
 
 def erase(service: Service, token: str) -> None:
