@@ -41,6 +41,7 @@ from consent_service.errors import (
     UnknownSite,
 )
 from consent_service.gate import routes as gate_routes
+from consent_service.gate.edge import Edge
 from consent_service.gate.service import Gate
 from consent_service.gate.wsgi import GateLayer
 from consent_service.keys import routes as keys_routes
@@ -85,6 +86,8 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.shared, public),
     (embed_routes.installing, members_of_tenant),
     (gate_routes.gate, anybody_of_site),
+    (gate_routes.edge, anybody_of_site),
+    (gate_routes.statuses, anybody_of_site),
     (gate_routes.batch, programs),
     (reports_routes.reports, programs),
     (reports_routes.making, members_of_tenant),
@@ -228,7 +231,7 @@ def build(settings: Settings) -> Built:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     api = Api(app)
     provide(app, settings, database, keys, sites, notices, regions, consents, linking, gate, api)
-    provide(app, impressions)
+    provide(app, impressions, Edge(database, keys, consents, gate, settings.edge_token_seconds))
     logs.log_requests(app)
     init_limits(app, settings)
     attempts = Attempts(database, keys, Throttle(limiter.storage))

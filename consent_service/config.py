@@ -229,6 +229,12 @@ class Settings:
         "Seconds for which a visitor's token is believed without asking the database; then it is "
         "renewed quietly.",
     )
+    edge_token_seconds: int = _setting(
+        300,
+        _between(30, 3600),
+        "Seconds for which an edge server may go by the gate's answer in an edge token, at the "
+        "most. A withdrawal ends it sooner.",
+    )
     mail_url: str = _setting(
         "",
         _mail_url,
