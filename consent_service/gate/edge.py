@@ -94,7 +94,8 @@ class Edge:
         self._consents = consents
         self._gate = gate
         self._seconds = seconds
-        self._kept: dict[UUID, _Kept] = {}
+        #: By the ids of site and list.
+        self._kept: dict[tuple[UUID, UUID], _Kept] = {}
 
     def issue(
         self, question: Question, answer: Answer, claims: Claims | None, *, service: str
@@ -142,7 +143,7 @@ class Edge:
         if self._gate.is_stale:
             # It may be that a newer notice is in force.
             raise Unavailable
-        kept = self._kept.setdefault(list_id, _Kept())
+        kept = self._kept.setdefault((site.id, list_id), _Kept())
         with kept.turn:
             if not kept.is_fresh:
                 self._compute(kept, site, list_id)
@@ -178,7 +179,7 @@ class Edge:
         now, uptime = clock.now(), db.uptime()
         with self._database.reading(site.tenant_id) as connection:
             if not _is_list(connection, site, list_id):
-                self._kept.pop(list_id, None)
+                self._kept.pop((site.id, list_id), None)
                 raise UnknownStatusList
             issued = connection.execute(
                 select(
@@ -212,9 +213,9 @@ class Edge:
 
     def _drop_old(self) -> None:
         """Keep no list that nobody asks for."""
-        for list_id, kept in list(self._kept.items()):
+        for which, kept in list(self._kept.items()):
             if not kept.is_fresh and not kept.turn.locked():
-                self._kept.pop(list_id, None)
+                self._kept.pop(which, None)
 
 
 def forget_expired(database: Database, sites: Iterable[Site]) -> bool:
