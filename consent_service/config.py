@@ -264,7 +264,9 @@ class Settings:
         "one address.",
     )
     limit_writes: str = _setting(
-        "600 per minute", _rate, "Choices recorded or erased, allowed to one network address."
+        "600 per minute",
+        _rate,
+        "Choices recorded or erased, allowed to one network address; as many edge tokens again.",
     )
     limit_events: str = _setting(
         "6000 per minute",

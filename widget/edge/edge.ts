@@ -320,9 +320,8 @@ export interface Edge {
   decide(token: string | null | undefined, options?: { readonly gpc?: boolean }): Promise<Verdict>;
 }
 
-/** Seconds for which keys are kept, and after which they may be fetched anew for a key that is not among them. */
-const KEYS_SECONDS = 300;
-const NEW_KEYS_SECONDS = 10;
+/** Seconds for which keys are kept: a new one is published a minute before it signs. */
+const KEYS_SECONDS = 30;
 
 /** Milliseconds that the service has to answer. */
 const PATIENCE = 2000;
@@ -330,9 +329,13 @@ const PATIENCE = 2000;
 /** Status lists that are kept at once. */
 const LISTS = 100;
 
-/** Keeps what is fetched, one request at a time for each address; a failure is kept for a second. */
+/**
+ * Keeps what was fetched for its time, and a failure for a second.
+ *
+ * Values and no promises: a worker must not wait for what another request of its has begun.
+ */
 class Kept<Value> {
-  readonly #entries = new Map<string, { value: Promise<Value | null>; since: number; until: number }>();
+  readonly #entries = new Map<string, { value: Value | null; until: number }>();
 
   constructor(
     private readonly load: (address: string) => Promise<Value>,
@@ -340,19 +343,15 @@ class Kept<Value> {
     private readonly now: () => number,
   ) {}
 
-  get(address: string, atLeastSince = -Infinity): Promise<Value | null> {
+  async get(address: string): Promise<Value | null> {
     const now = this.now();
     const kept = this.#entries.get(address);
-    if (kept && now < kept.until && kept.since >= atLeastSince) return kept.value;
-    const value = this.load(address).catch(() => null);
-    const entry = { value, since: now, until: Infinity };
+    if (kept && now < kept.until) return kept.value;
+    const value = await this.load(address).catch(() => null);
     this.#entries.delete(address);
-    this.#entries.set(address, entry);
+    this.#entries.set(address, { value, until: now + (value === null ? 1 : this.seconds(value)) });
     const [oldest] = this.#entries.keys();
     if (this.#entries.size > LISTS && oldest !== undefined) this.#entries.delete(oldest);
-    void value.then((loaded) => {
-      entry.until = now + (loaded === null ? 1 : this.seconds(loaded));
-    });
     return value;
   }
 }
@@ -360,7 +359,9 @@ class Kept<Value> {
 /** Makes what decides by itself: it fetches keys and status lists of the service alone, and keeps them for their time. */
 export function createEdge(options: EdgeOptions): Edge {
   const { service, site, now = () => Date.now() / 1000 } = options;
-  const ask = options.fetch ?? ((address) => fetch(address, { signal: AbortSignal.timeout(PATIENCE), redirect: "error" }));
+  // A redirect is no answer: nothing is asked of another host.
+  const ask =
+    options.fetch ?? ((address) => fetch(address, { signal: AbortSignal.timeout(PATIENCE), redirect: "manual" }));
   const get = async (address: string): Promise<Response> => {
     const response = await ask(address);
     return response.ok ? response : Promise.reject(new Error(`${address} answers ${response.status}`));
@@ -371,18 +372,13 @@ export function createEdge(options: EdgeOptions): Edge {
 
   return {
     async decide(token, { gpc = false } = {}) {
-      const judge = (known: Keys | null, statusList: string | null): Promise<Verdict> =>
-        verify(token, { issuer: service, audience: site, keys: known ?? { keys: [] }, statusList, now: now(), gpc });
-      let known = await keys.get(jwks);
-      let verdict = await judge(known, null);
-      if (verdict.failure === "unknown_key") {
-        // A new key signs a minute after it was published.
-        known = await keys.get(jwks, now() - NEW_KEYS_SECONDS);
-        verdict = await judge(known, null);
-      }
+      const known = (await keys.get(jwks)) ?? { keys: [] };
+      const judge = (statusList: string | null): Promise<Verdict> =>
+        verify(token, { issuer: service, audience: site, keys: known, statusList, now: now(), gpc });
+      const verdict = await judge(null);
       // Nothing is fetched for a token that the service did not sign.
-      const uri = statusListUri(token, service);
-      return verdict.failure === "list_missing" && uri !== null ? judge(known, await lists.get(uri)) : verdict;
+      const uri = verdict.failure === "list_missing" ? statusListUri(token, service) : null;
+      return uri === null ? verdict : judge(await lists.get(uri));
     },
   };
 }
