@@ -7,6 +7,7 @@ import gzip
 import json
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -20,7 +21,7 @@ from sqlalchemy import event
 from sqlalchemy.engine import Engine
 from werkzeug.test import TestResponse
 
-from consent_service import clock, db
+from consent_service import clock, db, worker
 from consent_service.consents import tokens
 from consent_service.gate import edge
 from consent_service.gate.decision import ALLOWING, Reason
@@ -486,6 +487,15 @@ def test_no_place_is_given_twice_and_a_full_list_is_followed_by_another(
     assert all(0 <= row["place"] < 16 for row in rows)
 
 
+def test_many_may_ask_at_once(service: Service) -> None:
+    held = [service.token() for _ in range(2)] * 8
+    with ThreadPoolExecutor(8) as pool:
+        made = list(pool.map(lambda token: issued(service, token=token), held))
+    references = [part(token, 1)["status"]["status_list"] for token in made]
+    assert len({(each["uri"], each["idx"]) for each in references}) == len(made)
+    assert all(decide(service, token).decisions == {"analytics": True} for token in made)
+
+
 def test_a_site_has_lists_of_its_own(service: Service) -> None:
     service.add_site("site_other")
     one, other = issued(service), issued(service, site_key="site_other")
@@ -497,7 +507,9 @@ def test_a_list_closes_and_is_forgotten_with_its_tokens(service: Service, clocks
     database = service.built.database
 
     def forget() -> bool:
-        return edge.forget_expired(database, all_sites(database))
+        jobs = worker.jobs(database, service.use(Keyring), service.settings)
+        (job,) = (job for job in jobs if job.name == "forget edge tokens")
+        return job.run(all_sites(database))
 
     held = service.token()
     first = issued(service, token=held)

@@ -188,19 +188,19 @@ async function unpacked(packed: string): Promise<Uint8Array> {
   try {
     const compressed = decoded(packed);
     const stream = new Blob([compressed]).stream().pipeThrough(new DecompressionStream("deflate"));
-    const bytes = new Uint8Array(LARGEST_LIST);
+    const pieces: Uint8Array<ArrayBuffer>[] = [];
     let length = 0;
     for (const reader = stream.getReader(); ; ) {
       const { done, value } = await reader.read();
       if (done) break;
-      if (length + value.length > LARGEST_LIST) {
+      pieces.push(value);
+      length += value.length;
+      if (length > LARGEST_LIST) {
         void reader.cancel().catch(() => {});
         return refuse("list_broken");
       }
-      bytes.set(value, length);
-      length += value.length;
     }
-    const list = bytes.subarray(0, length);
+    const list = new Uint8Array(await new Blob(pieces).arrayBuffer());
     // Not every decompressor minds what stands behind the end, which is a checksum.
     return adler32(list) === new DataView(compressed.buffer).getUint32(compressed.length - 4)
       ? list
