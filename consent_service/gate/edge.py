@@ -20,7 +20,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, true
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock, db
@@ -55,6 +55,9 @@ _SETTLED_SECONDS = 60
 #: Where half of all places are taken, ten tries fail once in a thousand times; by then a new list
 #: has been begun.
 _TRIES = 10
+
+#: Of so many visitors the database looks for the tokens; of more, all are looked at.
+_FEW = 1000
 
 _lists = StatusListRow.__table__.c
 _tokens = EdgeTokenRow.__table__.c
@@ -177,37 +180,32 @@ class Edge:
     def _compute(self, kept: _Kept, site: Site, list_id: UUID) -> None:
         """Find out which tokens of a list count no more."""
         now, uptime = clock.now(), db.uptime()
+        counting = (
+            _tokens.tenant_id == site.tenant_id,
+            _tokens.site_id == site.id,
+            _tokens.list_id == list_id,
+            _tokens.expires_at > now,
+        )
+        linked = _tokens.visitor_id.is_not(None)
         with self._database.reading(site.tenant_id) as connection:
             if not _is_list(connection, site, list_id):
                 self._kept.pop((site.id, list_id), None)
                 raise UnknownStatusList
-            issued = connection.execute(
-                select(
-                    _tokens.place,
-                    _tokens.visitor_id,
-                    _tokens.sequence,
-                    _tokens.notice_version,
-                    _tokens.issued_at,
-                ).where(
-                    _tokens.tenant_id == site.tenant_id,
-                    _tokens.site_id == site.id,
-                    _tokens.list_id == list_id,
-                    _tokens.expires_at > now,
-                )
-            ).all()
-        # Afterwards, so that no choice is missed that was made since.
-        linked = [row.issued_at for row in issued if row.visitor_id]
-        newest = self._consents.newest_since(site, min(linked)) if linked else {}
-        material = self._gate.material_version(site)
-        kept.packed = packed_list(
-            (
-                row.place
-                for row in issued
-                if row.notice_version < material
-                or (row.visitor_id and newest.get(row.visitor_id, 0) > row.sequence)
-            ),
-            PLACES,
+            oldest = select(func.min(_tokens.issued_at)).where(*counting, linked)
+            since: datetime | None = connection.execute(oldest).scalar_one()
+        newest = self._consents.newest_since(site, since) if since else {}
+        outdated = _tokens.notice_version < self._gate.material_version(site)
+        changed = and_(linked, _tokens.visitor_id.in_(newest) if len(newest) <= _FEW else true())
+        query = select(_tokens.place, _tokens.visitor_id, _tokens.sequence, outdated).where(
+            *counting, or_(outdated, changed)
         )
+        with self._database.reading(site.tenant_id) as connection:
+            invalid = [
+                place
+                for place, visitor_id, sequence, is_outdated in connection.execute(query)
+                if is_outdated or newest.get(visitor_id, 0) > sequence
+            ]
+        kept.packed = packed_list(invalid, PLACES)
         kept.computed_at, kept.uptime = int(now.timestamp()), uptime
         self._drop_old()
 

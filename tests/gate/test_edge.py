@@ -353,6 +353,18 @@ def test_a_token_counts_no_more_after(service: Service, clocks: Clocks, change: 
     assert decide(service, other).failure == ("revoked" if concerns_all else None)
 
 
+def test_a_token_counts_no_more_however_many_others_have_changed_their_choice(
+    service: Service, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(edge, "_FEW", 1)
+    changers = [service.token() for _ in range(3)]
+    made = [issued(service, token=held) for held in (*changers, service.token())]
+    for held in changers:
+        service.token(token=held, analytics=False)
+    clocks.uptime += edge.KEPT_SECONDS
+    assert [decide(service, token).failure for token in made] == [*["revoked"] * 3, None]
+
+
 def test_a_token_counts_as_before_after_a_notice_that_is_worded_better(
     service: Service, clocks: Clocks
 ) -> None:
@@ -445,11 +457,11 @@ def test_there_is_no_list_of_another_moment_or_of_another_site(shared: Service) 
 
 @contextmanager
 def queries() -> Iterator[list[str]]:
-    """Give a list that fills with what is asked of any database about edge tokens."""
+    """Give a list that fills with what is asked of any database to compute a list."""
     seen: list[str] = []
 
     def note(_: object, __: object, statement: str, *___: object) -> None:
-        if "edge_tokens" in statement:
+        if "min(edge_tokens" in statement:
             seen.append(statement)
 
     event.listen(Engine, "before_cursor_execute", note)
