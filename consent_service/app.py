@@ -42,6 +42,7 @@ from consent_service.errors import (
     UnknownSite,
 )
 from consent_service.gate import routes as gate_routes
+from consent_service.gate.edge import Edge
 from consent_service.gate.service import Gate
 from consent_service.gate.wsgi import GateLayer
 from consent_service.keys import routes as keys_routes
@@ -93,6 +94,8 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.installing, members_of_tenant),
     (preview_routes.preview, public),
     (gate_routes.gate, anybody_of_site),
+    (gate_routes.edge, anybody_of_site),
+    (gate_routes.statuses, anybody_of_site),
     (gate_routes.batch, programs),
     (receipts_routes.receipts, public),
     (receipts_routes.pages, public),
@@ -245,6 +248,7 @@ def build(settings: Settings) -> Built:
     provide(app, settings, database, keys, sites, notices, regions, consents, linking, gate, api)
     provide(app, impressions, feed, ledgers)
     provide(app, Receipts(database, keys, consents), Publishing(database, keys))
+    provide(app, Edge(database, keys, consents, gate, settings.edge_token_seconds))
     logs.log_requests(app)
     init_limits(app, settings)
     attempts = Attempts(database, keys, Throttle(limiter.storage))

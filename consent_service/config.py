@@ -281,6 +281,12 @@ class Settings:
         "Seconds for which a visitor's token is believed without asking the database; then it is "
         "renewed quietly.",
     )
+    edge_token_seconds: int = _setting(
+        300,
+        _between(30, 3600),
+        "Seconds for which an edge server may go by the gate's answer in an edge token, at the "
+        "most. A withdrawal ends it sooner.",
+    )
     mail_url: str = _setting(
         "",
         _mail_url,
@@ -318,7 +324,9 @@ class Settings:
         "one address.",
     )
     limit_writes: str = _setting(
-        "600 per minute", _rate, "Choices recorded or erased, allowed to one network address."
+        "600 per minute",
+        _rate,
+        "Choices recorded or erased, allowed to one network address; as many edge tokens again.",
     )
     limit_events: str = _setting(
         "6000 per minute",

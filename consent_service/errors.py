@@ -106,6 +106,16 @@ class UnknownService(NotFound):
     message = "The site's notice registers no loader for this service. Check the service's key."
 
 
+class UnknownStatusList(NotFound):
+    """The site has no such status list, or all tokens in it have expired."""
+
+    code = "unknown_status_list"
+    message = (
+        "The site has no such status list. Ask at the address that the token names; when all its "
+        "tokens have expired, a list is gone."
+    )
+
+
 class UnknownVisitor(NotFound):
     """The caller holds no valid token of this site, or nothing is held about the visitor."""
 
@@ -541,6 +551,14 @@ class MailNotConfigured(ServiceError):
     code = "mail_not_configured"
     status = HTTPStatus.NOT_IMPLEMENTED
     message = "This service sends no mail. Its operator can set CONSENT_MAIL_URL."
+
+
+class NoHistory(ServiceError):
+    """A status list of another moment is asked for; only what holds now is kept."""
+
+    code = "no_history"
+    status = HTTPStatus.NOT_IMPLEMENTED
+    message = "Status lists are given as they are now. Leave out time."
 
 
 class InvitationNotSent(ServiceError):

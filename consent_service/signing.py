@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from itsdangerous import Signer
 from itsdangerous.encoding import base64_encode, want_bytes
+from joserfc import jwt
 from joserfc.jwk import OKPKey
 
 from consent_service import clock, key_file
@@ -175,6 +176,16 @@ class Keyring:
         """Sign with the newest record key that is active (RFC 8032, Ed25519)."""
         key, private = self._signing
         return Signature(key.id, private.sign(message))
+
+    def sign_jwt(self, kind: str, claims: Mapping[str, Any]) -> str:
+        """Return a JWT (RFC 7519) in compact form, signed with the key of :meth:`sign` (RFC 9864).
+
+        :param kind: the header's ``typ``, which keeps uses apart (RFC 8725, section 3.11)
+        """
+        key = self._record_key
+        private = OKPKey.import_key(self._private[key.id])
+        header = {"alg": "Ed25519", "typ": kind, "kid": key.id}
+        return jwt.encode(header, dict(claims), private, algorithms=["Ed25519"])
 
     def sign_for_log(self, message: bytes) -> list[tuple[bytes, bytes]]:
         """Sign with the two newest record keys that are active; return public keys and signatures.

@@ -21,6 +21,7 @@ from consent_service.config import Settings
 from consent_service.db import Database, Scope
 from consent_service.demo.history import seed_history
 from consent_service.errors import OperatorError, Unavailable
+from consent_service.gate.edge import forget_expired
 from consent_service.ledger.directory import LedgerDirectory
 from consent_service.ledger.heads import Heads
 from consent_service.ledger.sequencer import Sequencer
@@ -73,6 +74,9 @@ def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ..
         keys.refresh()
         return run_due(database, keys, mailer, settings, clock.now()) > 0
 
+    def forget(sites: Sequence[Site]) -> bool:
+        return forget_expired(database, sites)
+
     def invent(_: Sequence[Site]) -> bool:
         return bool(seed_history(database, keys))
 
@@ -84,6 +88,7 @@ def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ..
         # However few are erased, it is a whole day that is counted.
         Job("count erased days anew", 20, counting.recount),
         Job("send reports", 20, send),
+        Job("forget edge tokens", 60, forget),
         *([Job("invent a history", 600, invent)] if settings.demo else []),
     )
 

@@ -39,6 +39,8 @@ GOOD = [
     ("public_url", "https://consent.example.com", "https://consent.example.com"),
     ("public_url", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
     ("token_seconds", "60", 60),
+    ("edge_token_seconds", "30", 30),
+    ("edge_token_seconds", "3600", 3600),
     *(
         ("mail_url", url, url)
         for url in (
@@ -94,6 +96,8 @@ BAD = [
     ("token_seconds", "59"),
     ("token_seconds", "604801"),
     ("token_seconds", "1 day"),
+    ("edge_token_seconds", "29"),
+    ("edge_token_seconds", "3601"),
     ("export_target", "/srv/exports"),
     ("export_target", "file:///srv/../etc"),
     ("export_target", "https://bucket.example.com"),

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any
 
@@ -22,6 +23,7 @@ from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
 from consent_service.consents import store, tokens
+from consent_service.consents.feed import CLOCK_SKEW_SECONDS
 from consent_service.consents.models import CurrentStateRow, LinkedUserRow, RecordRow
 from consent_service.consents.record import (
     Circumstances,
@@ -34,7 +36,7 @@ from consent_service.consents.record import (
 )
 from consent_service.consents.store import Request
 from consent_service.consents.tokens import Claims
-from consent_service.db import Database, database_ms
+from consent_service.db import OVERLAP_MS, Database, database_ms
 from consent_service.errors import (
     IdempotencyKeyReused,
     NoticeChanged,
@@ -257,6 +259,23 @@ class Consents:
         with self._database.reading(site.tenant_id) as connection:
             states = store.find_users_states(connection, site, hashes.values())
         return {user: _current(site, states.get(hashes[user])) for user in users}
+
+    def newest_since(self, site: Site, moment: datetime) -> dict[str, int]:
+        """Return the visitors whose choice changed since a moment by this node's clock.
+
+        With the sequence of each one's newest record, or :data:`tokens.ERASED`, as the gate weighs
+        it. Who became another visitor by linking has a newer one too. A first choice is not among
+        them.
+
+        :raises Unavailable: when the database cannot be asked
+        """
+        since_ms = int(moment.timestamp() - CLOCK_SKEW_SECONDS) * 1000 - OVERLAP_MS
+        with self._database.reading(site.tenant_id) as connection:
+            changed = store.find_changed(connection, site, since_ms)
+        return {
+            row.visitor_id: tokens.ERASED if row.record_id is None else row.sequence
+            for row in changed
+        }
 
     def _known(self, site: Site, token: str | None) -> Claims:
         claims = self.read_token(site, token)
