@@ -182,10 +182,9 @@ class Keyring:
 
         :param kind: the header's ``typ``, which keeps uses apart (RFC 8725, section 3.11)
         """
-        key = self._record_key
-        private = OKPKey.import_key(self._private[key.id])
+        key, private = self._signing
         header = {"alg": "Ed25519", "typ": kind, "kid": key.id}
-        return jwt.encode(header, dict(claims), private, algorithms=["Ed25519"])
+        return jwt.encode(header, dict(claims), OKPKey.import_key(private), algorithms=["Ed25519"])
 
     def sign_for_log(self, message: bytes) -> list[tuple[bytes, bytes]]:
         """Sign with the two newest record keys that are active; return public keys and signatures.

@@ -270,8 +270,9 @@ class Jwks(MethodView):
         say so.
         """
         response = jsonify(use(Keyring).jwks())
+        # A new key signs a minute after it is published: by then nobody is to hold an older list.
         response.headers["Access-Control-Allow-Origin"] = "*"
-        response.headers["Cache-Control"] = "public, max-age=300"
+        response.headers["Cache-Control"] = "public, max-age=30"
         return response
 
 
