@@ -34,6 +34,7 @@ from consent_service.embed.service import built, script_tags
 from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.key_file import KEY_KINDS
 from consent_service.notices.service import publish_notice
+from consent_service.receipts.commands import verify_command
 from consent_service.regions.service import Regions
 from consent_service.reports.commands import reports
 from consent_service.reports.export_commands import export as export_commands
@@ -544,6 +545,7 @@ def re_encrypt() -> None:
 main.add_command(reports)
 main.add_command(user)
 main.add_command(export_commands)
+main.add_command(verify_command)
 
 
 @contextmanager

@@ -237,7 +237,7 @@ class _Check:
                 f"{checkpoint.size}.",
             )
         self.position = Position(origin, self.proof.index, checkpoint.size)
-        return f"It names leaf {self.proof.index} of the ledger {origin}, of {checkpoint.size}."
+        return f"It names leaf {self.proof.index} of {checkpoint.size} in the ledger {origin}."
 
     def _inclusion(self) -> str:
         assert self.proof  # noqa: S101 - the step before has read it

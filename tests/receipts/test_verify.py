@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import rfc8785
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consent_service.ledger.merkle import leaf_hash
@@ -122,6 +122,7 @@ json_values = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(json_values)
 def test_what_is_read_is_what_was_written(value: Any) -> None:  # noqa: ANN401
     for ascii_only in (False, True):
@@ -130,6 +131,7 @@ def test_what_is_read_is_what_was_written(value: Any) -> None:  # noqa: ANN401
     assert independent.canonical(value) == rfc8785.dumps(value)
 
 
+@settings(max_examples=40)
 @given(st.binary() | json_values.map(lambda value: json.dumps(value).encode()))
 def test_whatever_is_no_receipt_is_refused_and_breaks_nothing(file: bytes) -> None:
     keys = read_keys(jwks().encode())
