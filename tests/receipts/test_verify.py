@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from consent_service.ledger.merkle import leaf_hash
 from consent_service.receipts import reading
+from consent_service.receipts.commands import as_document
 from consent_service.receipts.public_keys import read_keys, read_witness
 from consent_service.receipts.verify import STEPS, Verdict, verify
 from consent_service.signing import sha256
-from tests.receipts import corpus, corpus_of_proofs, independent
+from tests.receipts import corpus, corpus_of_proofs, independent, javascript
 from tests.receipts.corpus import Case
 from tests.receipts.forge import OLD, RECORD, Forge, filled, jwks
+from tests.receipts.javascript import Asked
 
 CASES = [*corpus.cases(), *corpus_of_proofs.cases()]
 
@@ -99,20 +101,56 @@ def test_the_pinned_receipts_are_judged_and_computed_like_this(vector: dict[str,
         assert found.position == (vector["origin"], vector["index"], vector["size"])
 
 
-def test_a_file_with_any_one_bit_changed_is_refused() -> None:
-    small = {name: it for name, it in RECORD.items() if name != "policy_version"} | {"choices": {}}
-    forge = Forge(small, described={"é": 1, "e": "\u00e9"})
+def flipped(file: bytes, at: int, bit: int) -> bytes:
+    """Return a file with one bit changed."""
+    return file[:at] + bytes([file[at] ^ 1 << bit]) + file[at + 1 :]
+
+
+@pytest.fixture(scope="module")
+def small() -> bytes:
+    """A proven receipt, as short as one can be, with all that a file may have."""
+    record = {name: it for name, it in RECORD.items() if name != "policy_version"}
+    forge = Forge({**record, "choices": {}}, described={"é": 1, "e": "\u00e9"})
     forge = replace(forge, proof=filled(forge.entry, 1, 2).proof(1, (OLD,)))
-    file = forge.file(ensure_ascii=True, indent=1)
+    return forge.file(ensure_ascii=True, indent=1)
+
+
+def test_a_file_with_any_one_bit_changed_is_refused(small: bytes) -> None:
     keys, same = read_keys(jwks().encode()), independent.Keys(jwks())
-    assert verify(file, keys).kind == independent.check(file, same).kind == "proven"
-    for at in range(len(file)):
+    assert verify(small, keys).kind == independent.check(small, same).kind == "proven"
+    for at in range(len(small)):
         for bit in range(8):
-            changed = file[:at] + bytes([file[at] ^ 1 << bit]) + file[at + 1 :]
+            changed = flipped(small, at, bit)
             found, answer = verify(changed, keys), independent.check(changed, same)
             assert found.kind == answer.kind == "refused", (at, bit)
             assert found.failed
             assert (found.failed.id, found.failed.code) == (answer.step, answer.code), (at, bit)
+
+
+def test_the_pages_own_verifier_comes_to_the_same_answers(small: bytes, tmp_path: Path) -> None:
+    """One bit of each byte, that is, beside all cases and the pinned receipts."""
+    keys = (json.dumps(VECTORS["jwks"]),)
+    pinned = [
+        Case(it["name"], it["file"].encode(), it["kind"], keys, (VECTORS["witness"],))
+        for it in VECTORS["receipts"]
+    ]
+    changed = [
+        Case(f"bit {at % 8} of byte {at}", flipped(small, at, at % 8), "")
+        for at in range(len(small))
+    ]
+    asked = [*CASES, *pinned, *changed]
+    verdicts = javascript.judge((Asked(it.file, it.keys, it.witnesses) for it in asked), tmp_path)
+    for case, verdict in zip(asked, verdicts, strict=True):
+        found = as_document(judged(case))
+        assert verdict["kind"] == found["verdict"], case.name
+        told = [(step["id"], step["state"], step.get("code")) for step in verdict["steps"]]
+        expected = [(step["id"], step["state"], step["code"]) for step in found["steps"]]
+        assert told == expected, case.name
+        for member in ("document", "entry", "ledger"):
+            assert verdict.get(member) == found[member], case.name
+        times = [(it["name"], it["at"] and int(it["at"])) for it in verdict["witnesses"]]
+        assert times == [(it["name"], it["at"]) for it in found["witnesses"]], case.name
+        assert verdict["unknown_witnesses"] == found["unknown_witnesses"], case.name
 
 
 json_values = st.recursive(
