@@ -50,6 +50,7 @@ from consent_service.notices import routes as notices_routes
 from consent_service.notices.service import NoticeDirectory
 from consent_service.ops import routes as ops_routes
 from consent_service.proxies import TrustedProxies
+from consent_service.receipts import verify_page
 from consent_service.regions.service import Regions
 from consent_service.reports import files as _files  # noqa: F401 - adds its views
 from consent_service.reports import routes as reports_routes
@@ -86,6 +87,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.installing, members_of_tenant),
     (gate_routes.gate, anybody_of_site),
     (gate_routes.batch, programs),
+    (verify_page.verification, public),
     (reports_routes.reports, programs),
     (reports_routes.making, members_of_tenant),
     (reports_routes.mailed, public),

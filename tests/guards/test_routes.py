@@ -22,7 +22,7 @@ from tests.builders import SITE_KEY, Service
 TABLE = BLUEPRINTS + DEMO_BLUEPRINTS
 
 #: Written for people or machines of the operator, and not part of the API.
-OUTSIDE_THE_API = {"ops", "demo", "entrance", "own", "preview", "workspace"}
+OUTSIDE_THE_API = {"ops", "demo", "entrance", "own", "preview", "verification", "workspace"}
 
 
 @pytest.fixture
