@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from babel import negotiate_locale
 from flask import Blueprint, Response, render_template, request
 
 verification = Blueprint(
@@ -34,8 +35,8 @@ _POLICY = (
 @verification.get("/verify")
 def verify_page() -> Response:
     """Show the page."""
-    asked = request.args.get("lang") or request.accept_languages.best_match(LANGUAGES)
-    language = asked if asked in LANGUAGES else next(iter(LANGUAGES))
+    wanted = [request.args.get("lang", ""), *request.accept_languages.values()]
+    language = negotiate_locale(wanted, LANGUAGES, sep="-") or next(iter(LANGUAGES))
     response = Response(
         render_template(
             "receipts/verify.html",
