@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from consent_service.ledger.checkpoint import Checkpoint, Proof, SignedNote, origin_of
-from consent_service.ledger.merkle import root_of
+from consent_service.ledger.merkle import leaf_hash, node_hash, root_of
 from consent_service.signing import sha256
 from tests.receipts.corpus import (
     COMPROMISED,
@@ -122,9 +122,28 @@ def _proofs() -> Iterator[Case]:
         yield Case(name, with_proof(changed), out)
     fork = Log([*filled(GOOD.entry).entries[:4], sha256(b"fork"), *filled(GOOD.entry).entries[5:]])
     yield Case("a checkpoint of a fork", with_proof(replace(proof, note=fork.proof(4).note)), out)
+    # Trees that are no trees, as only their operator could sign them.
+    hashes = proof.hashes
+    half = _climbed(leaf_hash(GOOD.entry), hashes[:2])
+    yield Case("a node for the root", with_proof(_rooted(hashes[:2], half)), out)
+    above = node_hash(bytes(32), proof.checkpoint.root)
+    yield Case("a root above the root", with_proof(_rooted((*hashes, bytes(32)), above)), out)
     # The hash of a node passed for a leaf's: the leaves' own prefix keeps them apart.
     entry = entry_of(RECORD, GOOD.salt)
     yield Case("a tree whose leaf is the entry itself", with_proof(_unprefixed(entry)), out)
+
+
+def _rooted(hashes: tuple[bytes, ...], root: bytes) -> Proof:
+    """Prove leaf 4 of 7 with hashes that lead to this root."""
+    head = Checkpoint(origin_of(TENANT), 7, root)
+    return Proof(4, hashes, SignedNote(head.text, (OLD.line(head.text, head.origin),)))
+
+
+def _climbed(found: bytes, hashes: tuple[bytes, ...]) -> bytes:
+    """Climb from leaf 4 of 7, which is a left child twice."""
+    for each in hashes:
+        found = node_hash(found, each)
+    return found
 
 
 def _unprefixed(entry: bytes) -> Proof:
@@ -154,6 +173,9 @@ def _keys() -> Iterator[Case]:
     named = OLD.line(by_old.note.text, "elsewhere")
     other = replace(by_old, note=SignedNote(by_old.note.text, (named,)))
     yield Case("the key under another name", with_proof(other), f"{in_log}: unknown_key")
+    misnamed = by_old.note.signatures[0]._replace(name="elsewhere")
+    other = replace(by_old, note=SignedNote(by_old.note.text, (misnamed,)))
+    yield Case("the key's id under another name", with_proof(other), f"{in_log}: unknown_key")
     beside = filled(GOOD.entry).proof(4, (OLD, FORGER))
     yield Case("a key of the log that is not known", with_proof(beside), "proven")
 
@@ -170,6 +192,8 @@ def _keys() -> Iterator[Case]:
     yield Case("keys as C2SP has them, in one file", file, "proven", ("\n".join(note_keys) + "\n",))
     elsewhere = tuple(key.under(origin_of(TENANT, 2)).text for key in (OLD, NEW))
     yield Case("keys of another log", file, f"{in_log}: unknown_key", elsewhere)
+    third = tuple(key.under(origin_of(TENANT, 3)).text for key in (OLD, NEW))
+    yield Case("keys of other logs", file, f"{in_log}: unknown_key", (*elsewhere, *third))
     yield Case("keys of two logs", file, "proven", (*note_keys, *elsewhere))
     yield Case("keys of a log and of any", file, "proven", (*elsewhere, jwks()))
 
@@ -232,7 +256,7 @@ def _compromised() -> Iterator[Case]:
         "proven",
         (bad_old,),
     )
-    for revoked in ({"reason": "unspecified"}, {}, True, "lost", {"reason": ["lost"]}):
+    for revoked in ({"reason": "unspecified"}, {}, True, False, "lost", {"reason": ["lost"]}):
         keys = (jwks(OLD.jwk(revoked=revoked), NEW.jwk()),)
         yield Case(
             f"revoked is {revoked}", WAITING.file(), "record_signature: compromised_key", keys

@@ -22,7 +22,7 @@ const MAX_BYTES = 1 << 20;
 const MAX_DEPTH = 32;
 
 const SPACE = /[ \t\n\r]*/y;
-const INTEGER = /(?:0|-?[1-9][0-9]{0,15})(?![0-9.eE+-])/y;
+const INTEGER = /(?:0|-?[1-9][0-9]{0,15})/y;
 const WORD = /true|false|null/y;
 // Lower-case: else two files that differ in one bit would say the same.
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-f]{4})/y;
