@@ -75,11 +75,12 @@ _FILE = click.Path(exists=True, dir_okay=False, allow_dash=True)
 def verify_command(
     receipt: str, keys: tuple[str, ...], witnesses: tuple[str, ...], *, as_json: bool
 ) -> None:
-    """Check RECEIPT, a file as the receipt link gives it; - reads standard input.
+    """Check a receipt offline.
 
-    Needs no settings, no database and no network: the file and the service's public keys prove what
-    was chosen, when and where, and that the ledger holds it. Get the keys from the service itself,
-    not from whoever gives you the receipt:
+    RECEIPT is a file as the receipt link gives it; - reads standard input. Needs no settings, no
+    database and no network: the file and the service's public keys prove what was chosen, when and
+    where, and that the ledger holds it. Get the keys from the service itself, not from whoever
+    gives you the receipt:
 
     \b
       curl https://consent.example.com/.well-known/jwks.json > keys.json
