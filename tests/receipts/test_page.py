@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from base64 import b64encode
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from click.testing import CliRunner
 from playwright.sync_api import Browser, Page, expect
 
 from consent_service.cli import main
+from tests import servers
 from tests.axe import Axe
 from tests.receipts import corpus, corpus_of_proofs, independent
 from tests.receipts.forge import OLD, RECORD, Forge, jwks
@@ -293,9 +295,19 @@ def test_the_browsers_own_cryptography_gives_the_same_answers(
     assert found == [case.expected for case in CASES if len(case.file) < 10_000]
 
 
+# ---- From a visitor's choice to everybody's proof
+
+
 @pytest.fixture
-def own_receipt(demo_url: str) -> tuple[bytes, str]:
-    """The receipt of a choice that was just made on the demo site, proven, and the public keys."""
+def working_demo(sqlite_url: str, tmp_path: Path) -> Iterator[str]:
+    """A demo of the test's own, whose worker puts choices into the ledger."""
+    with servers.demo(sqlite_url, tmp_path, worker="1") as address:
+        yield address
+
+
+def test_a_receipt_from_its_link_is_proven_to_everybody(
+    page: Page, working_demo: str, tmp_path: Path
+) -> None:
     body = {
         "choices": {"analytics": True, "preferences": False},
         "action": "save",
@@ -303,23 +315,28 @@ def own_receipt(demo_url: str) -> tuple[bytes, str]:
         "language": "en",
         "surface": "banner",
     }
-    address = f"{demo_url}/v1/sites/site_demo/consents"
-    made = httpx.post(address, json=body, headers={"Origin": demo_url})
+    address = f"{working_demo}/v1/sites/site_demo/consents"
+    made = httpx.post(address, json=body, headers={"Origin": working_demo})
     assert made.status_code == 201, made.text
     link = made.json()["receipt_url"]
     wait_until(lambda: httpx.get(link).json()["proof"], "the choice was not put into the ledger")
-    return httpx.get(link).content, httpx.get(f"{demo_url}/.well-known/jwks.json").text
+    receipt = httpx.get(link).content
+    keys = httpx.get(f"{working_demo}/.well-known/jwks.json").text
 
-
-def test_a_receipt_from_its_link_is_proven_to_everybody(
-    page: Page, demo_url: str, own_receipt: tuple[bytes, str], tmp_path: Path
-) -> None:
-    receipt, keys = own_receipt
     (tmp_path / "receipt.json").write_bytes(receipt)
-    (tmp_path / "keys.json").write_text(keys)
-    arguments = ["verify", str(tmp_path / "receipt.json"), "--key", str(tmp_path / "keys.json")]
-    result = CliRunner().invoke(main, arguments)
+    (tmp_path / "published.json").write_text(keys)
+    files = [str(tmp_path / "receipt.json"), "--key", str(tmp_path / "published.json")]
+    result = CliRunner().invoke(main, ["verify", *files])
     assert result.exit_code == 0, result.output
     assert "Refused: preferences." in result.output
     assert independent.check(receipt, independent.Keys(keys)).kind == "proven"
-    Verifier(page, demo_url).choose(receipt, "proven")
+    verifier = Verifier(page, working_demo)
+    verifier.choose(receipt, "proven")
+
+    token = {"X-Consent-Token": made.json()["token"], "Origin": working_demo}
+    # The worker may have the database just then; whoever erases is told to try again.
+    wait_until(
+        lambda: httpx.delete(f"{address}/me", headers=token).status_code == 200, "not erased"
+    )
+    wait_until(lambda: httpx.get(link).json()["proof"], "the erasure was not put into the ledger")
+    verifier.choose(httpx.get(link).content, "erased")
