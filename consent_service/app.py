@@ -57,6 +57,7 @@ from consent_service.notices.service import NoticeDirectory
 from consent_service.ops import routes as ops_routes
 from consent_service.proxies import TrustedProxies
 from consent_service.receipts import routes as receipts_routes
+from consent_service.receipts import verify_page
 from consent_service.receipts.service import Receipts
 from consent_service.regions.service import Regions
 from consent_service.reports import files as _files  # noqa: F401 - adds its views
@@ -99,6 +100,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (gate_routes.batch, programs),
     (receipts_routes.receipts, public),
     (receipts_routes.pages, public),
+    (verify_page.verification, public),
     (reports_routes.reports, programs),
     (reports_routes.making, members_of_tenant),
     (reports_routes.mailed, public),

@@ -35,6 +35,7 @@ from consent_service.key_commands import key
 from consent_service.ledger.commands import ledger
 from consent_service.ledger.witnesses import load_witnesses
 from consent_service.notices.service import publish_notice
+from consent_service.receipts.commands import verify_command
 from consent_service.regions.service import Regions
 from consent_service.reports.commands import reports
 from consent_service.reports.export_commands import export as export_commands
@@ -499,6 +500,7 @@ main.add_command(ledger)
 main.add_command(reports)
 main.add_command(user)
 main.add_command(export_commands)
+main.add_command(verify_command)
 
 
 @contextmanager

@@ -1,1 +1,1 @@
-"""Receipts, as those who get them see them."""
+"""Receipts, and what is needed to check them by other means than the service's own."""
