@@ -26,6 +26,7 @@ from consent_service.ledger.merkle import (
     verify_consistency,
 )
 from consent_service.ledger.service import LedgerBroken, signed_checkpoint
+from consent_service.ledger.signatures import sign_checkpoint
 from consent_service.ledger.store import Ledger
 from consent_service.ledger.tile_address import TileAddress
 from consent_service.signing import Keyring
@@ -137,7 +138,7 @@ class Publishing:
             if len(self._verified) >= _REMEMBERED:
                 self._verified.clear()
             self._verified.add((ledger.id, said))
-        return note
+        return sign_checkpoint(self._keys, note)
 
 
 def verified_note(connection: Connection, ledger: Ledger, size: int) -> SignedNote:

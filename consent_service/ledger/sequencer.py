@@ -19,17 +19,12 @@ from sqlalchemy.exc import IntegrityError
 from consent_service.db import Contended, Database, Scope
 from consent_service.errors import Unavailable
 from consent_service.ledger import store
-from consent_service.ledger.checkpoint import (
-    ED25519,
-    Checkpoint,
-    NoteKey,
-    NoteSignature,
-    SignedNote,
-)
+from consent_service.ledger.checkpoint import Checkpoint, SignedNote
 from consent_service.ledger.directory import LedgerDirectory
 from consent_service.ledger.heads import Remembered, contradiction
 from consent_service.ledger.merkle import GrowingTree, leaf_hash
 from consent_service.ledger.service import LedgerBroken
+from consent_service.ledger.signatures import sign_checkpoint
 from consent_service.ledger.store import Ledger
 from consent_service.signing import Keyring
 from consent_service.tenants.service import Site
@@ -146,7 +141,7 @@ class Sequencer:
         if not store.move_head(connection, ledger, head):
             raise Contended
         store.append(connection, ledger, leaves, nodes)
-        note = self._sign(head)
+        note = sign_checkpoint(self._keys, SignedNote(head.text, ()))
         store.add_checkpoint(connection, ledger, head.size, note)
         return _Batch(ledger, len(leaves), note)
 
@@ -164,10 +159,3 @@ class Sequencer:
         except IntegrityError:
             # Somebody else was first.
             return
-
-    def _sign(self, head: Checkpoint) -> SignedNote:
-        signatures = []
-        for public, value in self._keys.sign_for_log(head.text.encode()):
-            key = NoteKey(head.origin, ED25519, public)
-            signatures.append(NoteSignature(key.name, key.id, value))
-        return SignedNote(head.text, tuple(signatures))

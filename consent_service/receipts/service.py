@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -27,6 +27,7 @@ from consent_service.errors import ProofBroken, UnknownRecord
 from consent_service.ledger.checkpoint import Proof
 from consent_service.ledger.merkle import leaf_hash, verify_inclusion
 from consent_service.ledger.service import LedgerBroken, prove
+from consent_service.ledger.signatures import sign_checkpoint
 from consent_service.notices.history import content_as_hashed
 from consent_service.receipts import document
 from consent_service.receipts.describe import describe
@@ -151,6 +152,7 @@ class Receipts:
             proof = prove(self._database, held.tenant_id, held.record_id, tombstone=erased)
             if proof is not None:
                 _check_inclusion(held.commitment, proof)
+                proof = replace(proof, note=sign_checkpoint(self._keys, proof.note))
         except LedgerBroken:
             log.exception("a receipt is withheld", extra={"record": str(held.record_id)})
             raise ProofBroken from None

@@ -12,6 +12,8 @@ import pytest
 
 from consent_service import clock, signing
 from consent_service.access.actor import OPERATOR
+from consent_service.key_changes import revoke
+from consent_service.key_file import Revoked
 from consent_service.ledger.checkpoint import Proof
 from consent_service.ledger.service import prove
 from consent_service.receipts import document
@@ -141,3 +143,17 @@ def test_a_proof_of_another_record_or_tenant_proves_nothing(desk: Desk) -> None:
         desk.receipt(theirs), desk.receipt(ours, another), desk.receipt(ours, foreign)
     )
     assert answers == ["proven", "inclusion: not_included", "proof: other_tenant"]
+
+
+def test_a_fresh_receipt_is_proven_though_the_key_of_the_checkpoint_was_stolen(desk: Desk) -> None:
+    service = desk.service
+    made = service.choose().get_json()
+    desk.sequence()
+    before = service.client.get(made["receipt_url"]).data
+    key_id = json.loads(before)["signature"]["key_id"]
+    path = service.settings.keys_file
+    revoke(path, "record", key_id, Revoked(clock.now(), "compromised"))
+    service.use(Keyring).refresh()
+    after = service.client.get(made["receipt_url"]).data
+    assert json.loads(after)["signature"]["key_id"] == key_id
+    assert desk.judge(before, after) == ["receipt_signature: compromised_key", "proven"]
