@@ -311,22 +311,7 @@ def _erase(connection: Connection, keys: Keyring, site: Site, visitor_id: str) -
     state = store.lock_state(connection, site, visitor_id)
     if state is None:
         raise UnknownVisitor
-    store.bury(connection, keys, site, state.visitor_id, "visitor_request")
-    erased = connection.execute(
-        update(RecordRow)
-        .where(store.records_of(site, state.visitor_id))
-        .values(
-            visitor_id=None,
-            document=None,
-            signature=None,
-            key_id=None,
-            salt=None,
-            idempotency_hash=None,
-            request_hash=None,
-            after_ms=None,
-            erased_at=clock.now(),
-        )
-    )
+    erased = store.bury(connection, keys, site, state.visitor_id, "visitor_request")
     connection.execute(delete(LinkedUserRow).where(store.is_linked(site, state.visitor_id)))
     connection.execute(
         update(CurrentStateRow)
@@ -341,4 +326,4 @@ def _erase(connection: Connection, keys: Keyring, site: Site, visitor_id: str) -
             changed_ms=database_ms(),
         )
     )
-    return erased.rowcount
+    return len(erased)

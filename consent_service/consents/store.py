@@ -141,14 +141,21 @@ def append(  # noqa: PLR0913
     )
 
 
-def bury(connection: Connection, keys: Keyring, site: Site, visitor_id: str, reason: str) -> None:
-    """Write a tombstone for each record of this visitor, and of all who were merged into it."""
+def bury(
+    connection: Connection, keys: Keyring, site: Site, visitor_id: str, reason: str
+) -> list[UUID]:
+    """Erase all records of this visitor, and of all who were merged into it; return their ids.
+
+    Each gets a tombstone, and by that the database empties it: neither is there without the other.
+
+    :raises sqlalchemy.exc.IntegrityError: when a record is under a legal hold
+    """
     at = clock.now()
     query = select(_records.id, _records.created_at, _records.commitment).where(
         records_of(site, visitor_id)
     )
-    rows = []
-    for record_id, created_at, commitment in connection.execute(query):
+    rows: list[dict[str, Any]] = []
+    for record_id, created_at, commitment in connection.execute(query.order_by(_records.id)):
         salt = secrets.token_bytes(SALT_BYTES)
         canonical = canonical_json(
             tombstone(
@@ -176,6 +183,7 @@ def bury(connection: Connection, keys: Keyring, site: Site, visitor_id: str, rea
             }
         )
     connection.execute(insert(TombstoneRow), rows)
+    return [row["record_id"] for row in rows]
 
 
 def find_state(connection: Connection, site: Site, visitor_id: str) -> Row[Any] | None:

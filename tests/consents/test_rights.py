@@ -79,7 +79,7 @@ def test_erasure_empties_all_records_of_the_visitor(service: Service) -> None:
     response = erase(service, token)
     assert response.status_code == 200
     assert response.get_json() == {"erased_records": 2}
-    kept = ("id", "tenant_id", "site_id", "created_at")
+    kept = ("id", "tenant_id", "site_id", "created_at", "commitment")
     for old, new in zip(by_id(before), by_id(service.rows("records")), strict=True):
         assert [old[name] for name in kept] == [new.pop(name) for name in kept]
         assert new.pop("erased_at")
