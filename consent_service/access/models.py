@@ -196,7 +196,9 @@ class AuditEventRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     at: Mapped[datetime]
-    actor_kind: Mapped[str] = mapped_column(String(20), comment="user, api_key or operator")
+    actor_kind: Mapped[str] = mapped_column(
+        String(20), comment="user, api_key, operator or visitor"
+    )
     actor_id: Mapped[UUID | None]
     action: Mapped[str] = mapped_column(String(60))
     object_kind: Mapped[str] = mapped_column(String(40))

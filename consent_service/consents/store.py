@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
 from consent_service.consents import tokens
@@ -28,6 +29,9 @@ from consent_service.signing import Keyring, canonical_json, sha256
 from consent_service.tenants.service import Site
 
 SALT_BYTES = 32
+
+#: What the database says where a hold covers a record (``migrations/versions/0006_ledger.py``).
+_ON_HOLD = "under a legal hold"
 
 #: A second try sees what overtook the first.
 _TRIES = 3
@@ -48,7 +52,7 @@ class Request:
 
 
 class Overtaken(Exception):
-    """A visitor was linked or merged while this transaction waited for its turn."""
+    """Something else was first: a visitor was linked or merged, or a hold was placed."""
 
 
 def transact(database: Database, site: Site, work: Callable[[Connection], Result]) -> Result:
@@ -148,7 +152,7 @@ def bury(
 
     Each gets a tombstone, and by that the database empties it: neither is there without the other.
 
-    :raises sqlalchemy.exc.IntegrityError: when a record is under a legal hold
+    :raises Overtaken: when a legal hold was placed a moment ago
     """
     at = clock.now()
     query = select(_records.id, _records.created_at, _records.commitment).where(
@@ -182,7 +186,12 @@ def bury(
                 "erased_at": at,
             }
         )
-    connection.execute(insert(TombstoneRow), rows)
+    try:
+        connection.execute(insert(TombstoneRow), rows)
+    except IntegrityError as error:
+        if _ON_HOLD in str(error.orig):
+            raise Overtaken from error
+        raise
     return [row["record_id"] for row in rows]
 
 
