@@ -409,14 +409,14 @@ class LegalHold(ServiceError):
         :param placed_at: RFC 3339
         :param contact: of the data protection officer, as the notice in force has it
         """
-        asked = " ".join(
+        asked = ", ".join(
             str(contact[name]) for name in ("name", "email", "address") if contact.get(name)
         )
         super().__init__(
             "Nothing was erased, because your records must be kept by order since "
             f"{placed_at[:10]} (in Tanzania: Personal Data Protection Act, Cap. 44, section 59). "
-            f"The reason: {reason} Ask again once the order has ended; who can tell you more: "
-            f"{asked}",
+            f"The reason: {reason} Ask again once the order has ended. Who can tell you more: "
+            f"{asked}.",
             extra={
                 "hold": {"reason": reason, "placed_at": placed_at, "contact": dict(contact)},
             },

@@ -106,6 +106,17 @@ def find_hold(database: Database, tenant_id: UUID, hold_id: UUID) -> Hold:
     return found
 
 
+def check_order(database: Database, order: Order) -> None:
+    """Refuse an order that could not be placed; nothing is.
+
+    :raises ValidationFailed: as :func:`place_hold` does
+    """
+    _check_texts(order)
+    if order.site and order.visitor_id is not None:
+        with database.reading(order.site.tenant_id) as connection:
+            _check_visitor(connection, order.site, order.visitor_id)
+
+
 def place_hold(database: Database, tenant_id: UUID, order: Order, *, by: Actor) -> Hold:
     """Have records be kept from now on.
 
@@ -113,19 +124,7 @@ def place_hold(database: Database, tenant_id: UUID, order: Order, *, by: Actor) 
         no such visitor with records
     :raises Unavailable: when the database cannot do it now, as somebody erases just then
     """
-    problems = {
-        name: told
-        for name, text, longest in (
-            ("authority", order.authority, LONGEST_NAME),
-            ("reference", order.reference, LONGEST_NAME),
-            ("reason", order.reason, LONGEST_REASON),
-        )
-        if (told := line_problems(text, longest))
-    }
-    if order.visitor_id is not None and order.site is None:
-        problems["site"] = ["Name the visitor's site too: ids of visitors are those of one site."]
-    if problems:
-        raise ValidationFailed(fields=problems)
+    _check_texts(order)
     row = {
         "id": clock.new_id(),
         "tenant_id": tenant_id,
@@ -202,6 +201,23 @@ def hold_on(connection: Connection, site: Site, visitor_id: str) -> Row[Any] | N
         .order_by(_rows.placed_at, _rows.id)
         .limit(1)
     ).one_or_none()
+
+
+def _check_texts(order: Order) -> None:
+    problems = {}
+    if order.visitor_id is not None and order.site is None:
+        problems["site"] = ["Name the visitor's site too: ids of visitors are those of one site."]
+    problems |= {
+        name: told
+        for name, text, longest in (
+            ("authority", order.authority, LONGEST_NAME),
+            ("reference", order.reference, LONGEST_NAME),
+            ("reason", order.reason, LONGEST_REASON),
+        )
+        if (told := line_problems(text, longest))
+    }
+    if problems:
+        raise ValidationFailed(fields=problems)
 
 
 def _check_visitor(connection: Connection, site: Site, visitor_id: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from consent_service.console import (
     audit,
+    holds,
     invitations,
     keys,
     notices,
@@ -23,6 +24,7 @@ from consent_service.console.preview import preview
 __all__ = [
     "audit",
     "entrance",
+    "holds",
     "invitations",
     "keys",
     "notices",
