@@ -91,7 +91,7 @@ def place(tenant: str) -> Page:
         place_hold(use(Database), current_tenant().id, _order(), by=current_actor())
     except ValidationFailed as error:
         return _form(request.form, error.fields), error.status
-    return _back(tenant, _("The hold is placed: what it is on is not erased."))
+    return _back(tenant, _("The hold is placed: what it covers is not erased."))
 
 
 @workspace.get("/records/holds/<uuid:hold_id>/lift")

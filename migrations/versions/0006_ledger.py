@@ -485,8 +485,8 @@ _NOTES = {
 _NO_LEAF = """
     NOT EXISTS (
         SELECT 1 FROM leaves
-        WHERE leaves.record_id = waited.record_id AND leaves.tombstone = waited.tombstone
-            AND leaves.tenant_id = waited.tenant_id AND leaves.commitment = waited.commitment
+        WHERE record_id = OLD.record_id AND tombstone = OLD.tombstone
+            AND tenant_id = OLD.tenant_id AND commitment = OLD.commitment
     )
 """
 _WAITING = {
@@ -494,18 +494,16 @@ _WAITING = {
         f"""
         CREATE FUNCTION check_sequenced() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN
-            IF EXISTS (SELECT 1 FROM waited WHERE {_NO_LEAF}) THEN
+            IF {_NO_LEAF} THEN
                 RAISE EXCEPTION 'what waits for the ledger is taken away only once it is a leaf'
                     USING ERRCODE = 'restrict_violation';
             END IF;
-            RETURN NULL;
+            RETURN OLD;
         END $$
-        """,  # noqa: S608 - the names are written above
-        # Once a batch: a call a row would cost the sequencer as much as deleting does.
+        """,
         """
-        CREATE TRIGGER pending_leaves_become_leaves AFTER DELETE ON pending_leaves
-            REFERENCING OLD TABLE AS waited
-            FOR EACH STATEMENT EXECUTE FUNCTION check_sequenced()
+        CREATE TRIGGER pending_leaves_become_leaves BEFORE DELETE ON pending_leaves
+            FOR EACH ROW EXECUTE FUNCTION check_sequenced()
         """,
         """
         CREATE TRIGGER pending_leaves_stay_as_they_are BEFORE UPDATE ON pending_leaves
@@ -521,7 +519,7 @@ _WAITING = {
         CREATE TRIGGER pending_leaves_become_leaves BEFORE DELETE ON pending_leaves
         BEGIN
             SELECT RAISE(ABORT, 'what waits for the ledger is taken away only once it is a leaf')
-                WHERE {_NO_LEAF.replace("waited", "OLD")};
+                WHERE {_NO_LEAF};
         END
         """,
         """

@@ -49,7 +49,7 @@ def test_a_hold_is_looked_at_placed_and_lifted(made: Service) -> None:
     again = dpo.submit(f"{HERE}/edit", **FORM).get_data(as_text=True)
     assert f'value="{REASON}"' in again
     page = text(dpo.get(dpo.submit(HERE, **FORM).location))
-    assert "The hold is placed: what it is on is not erased." in page
+    assert "The hold is placed: what it covers is not erased." in page
     assert (
         f"App All visitors High Court &lt;b&gt;Dar es Salaam&lt;/b&gt; Misc. 12/2026 {REASON}"
         in page
