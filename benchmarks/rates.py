@@ -35,6 +35,7 @@ from consent_service.db import Database
 from consent_service.notices.service import publish_notice
 from consent_service.reports.models import ImpressionsRow
 from consent_service.reports.rollups import Rollups
+from consent_service.signing import sha256
 from consent_service.tenants.service import Site
 
 #: What is asked of the service, and of DuckDB: all days one by one, and the country's rates.
@@ -288,6 +289,7 @@ def _insert(subject: _Subject, made: Iterator[history.Made]) -> None:
                 "signature": _SIGNATURE,
                 "key_id": "benchmark",
                 "salt": _SALT,
+                "commitment": sha256(_SALT + one.document.encode()),
                 "after_ms": one.after_ms,
             }
             for _, one in zip(range(_CHUNK), made, strict=False)

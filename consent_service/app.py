@@ -22,6 +22,7 @@ from consent_service.access.sign_in import SignIn
 from consent_service.access.throttle import Throttle
 from consent_service.audit import routes as audit_routes
 from consent_service.config import Settings, load
+from consent_service.consents import hold_views as _hold_views  # noqa: F401 - adds its views
 from consent_service.consents import routes as consents_routes
 from consent_service.consents.feed import ChangeFeed
 from consent_service.consents.linking import Linking
@@ -88,6 +89,7 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (consents_routes.visitors, pages_of_site),
     (consents_routes.records, public),
     (consents_routes.found, members_of_tenant),
+    (consents_routes.holds, members_of_tenant),
     (embed_routes.widget, anybody_of_site),
     (embed_routes.banner, pages_of_site),
     (embed_routes.support, anybody_of_site),

@@ -449,6 +449,9 @@ def _engine(url: str) -> Engine:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        # Erased means that: freed space is written over, however SQLite was built. Debian's and
+        # Apple's do it by themselves.
+        connection.execute("PRAGMA secure_delete = ON")
         # Or REPLACE would delete rows behind the back of the triggers that refuse it.
         connection.execute("PRAGMA recursive_triggers = ON")
 

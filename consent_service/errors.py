@@ -130,6 +130,13 @@ class UnknownRecord(NotFound):
     message = "No record is at this address. Use the receipt link exactly as it was given."
 
 
+class UnknownHold(NotFound):
+    """The tenant has no such legal hold that is in force."""
+
+    code = "unknown_hold"
+    message = "The tenant has no such legal hold, or it was lifted before."
+
+
 class UnknownLedger(NotFound):
     """No tenant has such a ledger, or nothing is in it yet: nobody is told which."""
 
@@ -404,6 +411,33 @@ class NoticeChanged(ServiceError):
     code = "notice_changed"
     status = HTTPStatus.CONFLICT
     message = "The notice has changed since it was shown. Show the new one and ask again."
+
+
+class LegalHold(ServiceError):
+    """The visitor's records must be kept by order, so nothing was erased."""
+
+    code = "legal_hold"
+    status = HTTPStatus.CONFLICT
+
+    def __init__(self, reason: str, placed_at: str, contact: Mapping[str, Any]) -> None:
+        """Tell the visitor why, since when, and whom to ask.
+
+        :param reason: as whoever placed the hold has written it for visitors
+        :param placed_at: RFC 3339
+        :param contact: of the data protection officer, as the notice in force has it
+        """
+        asked = ", ".join(
+            str(contact[name]) for name in ("name", "email", "address") if contact.get(name)
+        )
+        super().__init__(
+            "Nothing was erased, because your records must be kept by order since "
+            f"{placed_at[:10]} (in Tanzania: Personal Data Protection Act, Cap. 44, section 59). "
+            f"The reason: {reason} Ask again once the order has ended. Who can tell you more: "
+            f"{asked}.",
+            extra={
+                "hold": {"reason": reason, "placed_at": placed_at, "contact": dict(contact)},
+            },
+        )
 
 
 class BodyTooLarge(ServiceError):

@@ -16,6 +16,16 @@ def name_problems(name: str) -> dict[str, list[str]]:
     return {}
 
 
+def line_problems(text: str, longest: int) -> list[str]:
+    """Return what is wrong with a text of one line; empty when nothing is."""
+    if not text.strip() or len(text) > longest:
+        return [f"Write something, in at most {longest} characters."]
+    # Half of a surrogate pair can be written in JSON, and in no database.
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in text):
+        return ["Write one line, without control characters."]
+    return []
+
+
 def formula_safe(cell: str) -> str:
     """Return a cell of a table such that no spreadsheet takes it for a formula.
 

@@ -22,9 +22,11 @@ KNOW_FLASK = {
     "wiring",
 }
 #: Pages are HTTP, whatever their subject, and so is the verifier's; reports have more views than
-#: one file holds; a tenant's account names tenants in a call about users.
+#: one file holds; legal holds are another subject than decisions;
+#: a tenant's account names tenants in a call about users.
 SPEAK_HTTP = (
     "consent_service.console.",
+    "consent_service.consents.hold_views",
     "consent_service.receipts.verify_page",
     "consent_service.reports.files",
     "consent_service.reports.schedule_views",

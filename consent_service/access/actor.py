@@ -1,4 +1,4 @@
-"""Who acts: a user in a session, a program with an API key, or the operator. Pure."""
+"""Who acts: a user, a program with an API key, the operator, or a visitor of a site. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from uuid import UUID
 
 from consent_service.errors import PermissionMissing
 
-ActorKind = Literal["user", "api_key", "operator"]
+ActorKind = Literal["user", "api_key", "operator", "visitor"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class Actor:
     """Who acts, and what the audit log keeps of it."""
 
     kind: ActorKind
-    #: The user's, or the API key's; the operator has none.
+    #: The user's, or the API key's; the operator has none, and a visitor's is not kept.
     id: UUID | None = None
     permissions: frozenset[str] = field(default=frozenset(), repr=False)
     #: Where from: a network, never an address, see :func:`network_of`.
@@ -33,6 +33,9 @@ class Actor:
 
 #: Who runs commands on the server.
 OPERATOR = Actor("operator")
+
+#: Whoever holds a visitor's token. Which visitor it was is not kept: events are for good.
+VISITOR = Actor("visitor")
 
 
 def network_of(address: str | None) -> str | None:

@@ -53,7 +53,7 @@ def write(  # noqa: PLR0913 - who, what, on what, before and after
 class Doer(NamedTuple):
     """Who did something, as the audit log has it."""
 
-    #: ``user``, ``api_key`` or ``operator``.
+    #: ``user``, ``api_key``, ``operator`` or ``visitor``.
     kind: str
     id: UUID | None
 

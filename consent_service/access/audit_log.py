@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, Row, func, or_, select, tuple_
 
 from consent_service import clock
 from consent_service.access import users
-from consent_service.access.actor import OPERATOR
+from consent_service.access.actor import OPERATOR, VISITOR
 from consent_service.access.models import ApiKeyRow, AuditEventRow
 from consent_service.db import Database
 from consent_service.errors import ValidationFailed
@@ -32,7 +32,7 @@ _keys = ApiKeyRow.__table__.c
 class Filters:
     """Which events; all that are left empty take any."""
 
-    #: The id of a user or an API key, or ``operator``.
+    #: The id of a user or an API key, ``operator``, or ``visitor`` for all of them.
     actor: str = ""
     #: How the action begins: ``site`` or ``site.updated``.
     action: str = ""
@@ -129,8 +129,8 @@ def count(database: Database, tenant_id: UUID, filters: Filters) -> int:
 
 def _which(tenant_id: UUID, filters: Filters) -> list[ColumnElement[bool]]:
     which = [_events.tenant_id == tenant_id]
-    if filters.actor == OPERATOR.kind:
-        which.append(_events.actor_kind == OPERATOR.kind)
+    if filters.actor in {OPERATOR.kind, VISITOR.kind}:
+        which.append(_events.actor_kind == filters.actor)
     elif filters.actor:
         which.append(_events.actor_id == UUID(filters.actor))
     if filters.action:

@@ -196,6 +196,7 @@ class AuditEventRow(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
     at: Mapped[datetime]
+    #: Or ``visitor``: a comment of the column alone is not worth a migration.
     actor_kind: Mapped[str] = mapped_column(String(20), comment="user, api_key or operator")
     actor_id: Mapped[UUID | None]
     action: Mapped[str] = mapped_column(String(60))

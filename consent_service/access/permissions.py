@@ -19,6 +19,14 @@ PERMISSIONS: dict[str, tuple[frozenset[str], str]] = {
         frozenset({"owner", "dpo", "analyst", "auditor"}),
         "Export records; with visitors' ids only together with `records:read`.",
     ),
+    "holds:read": (
+        frozenset({"owner", "dpo", "auditor"}),
+        "See which records must be kept by order.",
+    ),
+    "holds:write": (
+        frozenset({"owner", "dpo"}),
+        "Place and lift legal holds: what they cover is not erased.",
+    ),
     "reports:read": (
         frozenset({"owner", "dpo", "analyst", "auditor"}),
         "See and export consent rates.",

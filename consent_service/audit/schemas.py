@@ -19,8 +19,8 @@ class FiltersIn(Schema):
 
     actor = fields.String(
         load_default="",
-        validate=validate.Regexp(f"^({_UUID}|operator|)$"),
-        metadata={"description": "The id of a user or an API key, or `operator`."},
+        validate=validate.Regexp(f"^({_UUID}|operator|visitor|)$"),
+        metadata={"description": "The id of a user or an API key, `operator`, or `visitor`."},
     )
     action = fields.String(
         load_default="",
@@ -65,7 +65,7 @@ class EventOut(Schema):
     id = fields.String(required=True)
     at = fields.String(required=True)
     actor_kind = fields.String(
-        required=True, validate=validate.OneOf(["user", "api_key", "operator"])
+        required=True, validate=validate.OneOf(["user", "api_key", "operator", "visitor"])
     )
     actor_id = fields.String(required=True, allow_none=True)
     actor_name = fields.String(required=True, allow_none=True)

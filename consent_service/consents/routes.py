@@ -28,6 +28,7 @@ from consent_service.consents.schemas import (
     ErasedOut,
     FoundRecordOut,
     FoundVisitorOut,
+    HeldOut,
     JwksOut,
     LinkedOut,
     LinkIn,
@@ -71,6 +72,19 @@ found = Blueprint(
 limit(found)
 
 
+holds = Blueprint(
+    "holds",
+    __name__,
+    url_prefix="/v1/tenants/<string:tenant>",
+    description="Legal holds: orders to keep records, which are then not erased.",
+    answers=TO_MEMBERS,
+)
+limit(holds)
+
+#: Links to receipts of an erasure that an answer has at most.
+MOST_RECEIPTS = 50
+
+
 class TokenHeader(Schema):
     """How a visitor whose browser does not send us the cookie proves to be the visitor."""
 
@@ -94,6 +108,12 @@ class NoticeChangedOut(ErrorOut):
     """The decision was made on a notice that is no longer in force; the new one comes along."""
 
     banner = fields.Nested(BannerOut, required=True)
+
+
+class LegalHoldOut(ErrorOut):
+    """The visitor's records must be kept by order; nothing was erased."""
+
+    hold = fields.Nested(HeldOut, required=True)
 
 
 def presented_token(site: Site) -> str | None:
@@ -216,11 +236,18 @@ class Me(MethodView):
     @visitors.arguments(TokenHeader, location="headers")
     @visitors.response(200, ErasedOut)
     @visitors.alt_response(404, schema=ErrorOut, description="No valid token, or nothing is held.")
+    @visitors.alt_response(409, schema=LegalHoldOut, description="It must be kept by order.")
     def delete(self, _: dict[str, str], site_key: str) -> Response:
         """Erase what is held about the visitor."""
         del site_key
         site = current_site()
-        response = jsonify(erased_records=use(Consents).erase(site, presented_token(site)))
+        erased = use(Consents).erase(site, presented_token(site))
+        response = jsonify(
+            erased_records=len(erased),
+            erasure_receipts=[
+                receipt_address(site.tenant_id, record_id) for record_id in erased[:MOST_RECEIPTS]
+            ],
+        )
         _delete_cookies(response, site)
         return response
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
+from consent_service.consents.holds import LONGEST_NAME, LONGEST_REASON
 from consent_service.consents.record import ACTIONS, SURFACES, Decision
 from consent_service.key_file import REASONS
 
@@ -269,6 +270,96 @@ class FoundVisitorOut(Schema):
 
 
 class ErasedOut(Schema):
-    """How much was erased."""
+    """How much was erased, and proof of it."""
 
     erased_records = fields.Integer()
+    erasure_receipts = fields.List(
+        fields.String(),
+        metadata={
+            "description": "Links to signed receipts of the erasure, one a record, newest first, "
+            "50 at most. Nothing here remembers whose they are: keep them."
+        },
+    )
+
+
+class _ContactOut(Schema):
+    """Whom to ask: the data protection officer, as the notice in force has it."""
+
+    name = fields.String()
+    email = fields.String()
+    address = fields.String()
+
+
+class HeldOut(Schema):
+    """Why the records must be kept, since when, and whom to ask."""
+
+    reason = fields.String(required=True)
+    placed_at = fields.String(required=True)
+    contact = fields.Nested(_ContactOut, required=True)
+
+
+class PlaceIn(Schema):
+    """An order to keep records."""
+
+    site = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Regexp(r"^[A-Za-z0-9_-]{1,64}$"),
+        metadata={"description": "The site's key; left out, the hold is on all of the tenant's."},
+    )
+    visitor_id = fields.String(
+        load_default=None,
+        allow_none=True,
+        validate=validate.Regexp(r"^[A-Za-z0-9_-]{1,32}$"),
+        metadata={"description": "Of the site; left out, the hold is on all visitors."},
+    )
+    authority = fields.String(
+        required=True,
+        validate=validate.Length(1, LONGEST_NAME),
+        metadata={"description": "Who has ordered it: a court, say."},
+    )
+    reference = fields.String(
+        required=True,
+        validate=validate.Length(1, LONGEST_NAME),
+        metadata={"description": "The order's number there."},
+    )
+    reason = fields.String(
+        required=True,
+        validate=validate.Length(1, LONGEST_REASON),
+        metadata={"description": "Whole sentences, as visitors read them. One line."},
+    )
+
+
+class LiftIn(Schema):
+    """Why a hold ends."""
+
+    reason = fields.String(
+        required=True,
+        validate=validate.Length(1, LONGEST_REASON),
+        metadata={"description": "For the audit log. One line."},
+    )
+
+
+class HoldOut(Schema):
+    """A legal hold."""
+
+    id = fields.UUID(required=True)
+    site = fields.String(
+        required=True, allow_none=True, metadata={"description": "null: all of the tenant's."}
+    )
+    visitor_id = fields.String(
+        required=True, allow_none=True, metadata={"description": "null: all visitors."}
+    )
+    authority = fields.String(required=True)
+    reference = fields.String(required=True)
+    reason = fields.String(required=True, metadata={"description": "As visitors are told."})
+    placed_at = fields.String(required=True)
+    lifted_at = fields.String(
+        required=True, allow_none=True, metadata={"description": "null while it is in force."}
+    )
+
+
+class HoldsOut(Schema):
+    """All of a tenant's: those in force first."""
+
+    holds = fields.List(fields.Nested(HoldOut), required=True)

@@ -17,13 +17,17 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import Enum, auto
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
+from consent_service.access import audit
+from consent_service.access.actor import VISITOR
 from consent_service.consents import store, tokens
 from consent_service.consents.feed import CLOCK_SKEW_SECONDS
+from consent_service.consents.holds import hold_on
 from consent_service.consents.models import CurrentStateRow, LinkedUserRow, RecordRow
 from consent_service.consents.record import (
     Circumstances,
@@ -39,6 +43,7 @@ from consent_service.consents.tokens import Claims
 from consent_service.db import OVERLAP_MS, Database, database_ms
 from consent_service.errors import (
     IdempotencyKeyReused,
+    LegalHold,
     NoticeChanged,
     UnknownVisitor,
     ValidationFailed,
@@ -211,8 +216,8 @@ class Consents:
             found = [json.loads(document) for document in documents]
         return store.in_order(found, state.visitor_id)
 
-    def erase(self, site: Site, token: str | None) -> int:
-        """Empty all records of the visitor who holds the token; return how many.
+    def erase(self, site: Site, token: str | None) -> list[UUID]:
+        """Erase all records of the visitor who holds the token; return their ids, newest first.
 
         Of visitors merged into this one too, and nobody is this visitor's user any more. What
         stays is that a record existed and when it was erased, and for the gate the visitors'
@@ -220,14 +225,19 @@ class Consents:
 
         :raises UnknownVisitor: when the token is not valid or everything was erased before
         :raises LedgerSuspended: when nothing may be erased for the tenant
+        :raises LegalHold: when any of them must be kept by order; nothing was erased
         """
         self._ledgers.check_writable(site.tenant_id)
         claims = self._known(site, token)
-        return store.transact(
+        done = store.transact(
             self._database,
             site,
             lambda connection: _erase(connection, self._keys, site, claims.visitor_id),
         )
+        if isinstance(done, list):
+            return done
+        contact = self._notices.in_force(site).content["dpo"]
+        raise LegalHold(done.reason, clock.rfc3339(done.placed_at), contact)
 
     def read_token(self, site: Site, token: str | None) -> Claims | None:
         """Return what a token of this site says, or None."""
@@ -297,26 +307,27 @@ def _request(decision: Decision, idempotency_key: str) -> Request:
     return Request(sha256(idempotency_key.encode()), sha256(canonical_json(said)))
 
 
-def _erase(connection: Connection, keys: Keyring, site: Site, visitor_id: str) -> int:
+def _erase(
+    connection: Connection, keys: Keyring, site: Site, visitor_id: str
+) -> list[UUID] | Row[Any]:
+    """Erase, or return the hold that forbids it; that it was asked for is then in the audit log."""
     state = store.lock_state(connection, site, visitor_id)
     if state is None:
         raise UnknownVisitor
-    store.bury(connection, keys, site, state.visitor_id, "visitor_request")
-    erased = connection.execute(
-        update(RecordRow)
-        .where(store.records_of(site, state.visitor_id))
-        .values(
-            visitor_id=None,
-            document=None,
-            signature=None,
-            key_id=None,
-            salt=None,
-            idempotency_hash=None,
-            request_hash=None,
-            after_ms=None,
-            erased_at=clock.now(),
+    hold = hold_on(connection, site, state.visitor_id)
+    if hold:
+        # Which visitor it was is not said: the event would outlive the records.
+        audit.write(
+            connection,
+            site.tenant_id,
+            VISITOR,
+            "erasure.refused",
+            "legal_hold",
+            str(hold.id),
+            after={"site": site.site_key},
         )
-    )
+        return hold
+    erased = store.bury(connection, keys, site, state.visitor_id, "visitor_request")
     connection.execute(delete(LinkedUserRow).where(store.is_linked(site, state.visitor_id)))
     connection.execute(
         update(CurrentStateRow)
@@ -331,4 +342,4 @@ def _erase(connection: Connection, keys: Keyring, site: Site, visitor_id: str) -
             changed_ms=database_ms(),
         )
     )
-    return erased.rowcount
+    return erased[::-1]

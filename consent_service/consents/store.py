@@ -27,6 +27,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
 from consent_service.consents import tokens
@@ -39,6 +40,9 @@ from consent_service.signing import Keyring, canonical_json, sha256
 from consent_service.tenants.service import Site
 
 SALT_BYTES = 32
+
+#: What the database says where a hold covers a record (``migrations/versions/0006_ledger.py``).
+_ON_HOLD = "under a legal hold"
 
 #: A second try sees what overtook the first.
 _TRIES = 3
@@ -59,7 +63,7 @@ class Request:
 
 
 class Overtaken(Exception):
-    """A visitor was linked or merged while this transaction waited for its turn."""
+    """Something else was first: a visitor was linked or merged, or a hold was placed."""
 
 
 def transact(database: Database, site: Site, work: Callable[[Connection], Result]) -> Result:
@@ -152,14 +156,21 @@ def append(  # noqa: PLR0913
     )
 
 
-def bury(connection: Connection, keys: Keyring, site: Site, visitor_id: str, reason: str) -> None:
-    """Write a tombstone for each record of this visitor, and of all who were merged into it."""
+def bury(
+    connection: Connection, keys: Keyring, site: Site, visitor_id: str, reason: str
+) -> list[UUID]:
+    """Erase all records of this visitor, and of all who were merged into it; return their ids.
+
+    Each gets a tombstone, and by that the database empties it: neither is there without the other.
+
+    :raises Overtaken: when a legal hold was placed a moment ago
+    """
     at = clock.now()
     query = select(_records.id, _records.created_at, _records.commitment).where(
         records_of(site, visitor_id)
     )
-    rows = []
-    for record_id, created_at, commitment in connection.execute(query):
+    rows: list[dict[str, Any]] = []
+    for record_id, created_at, commitment in connection.execute(query.order_by(_records.id)):
         salt = secrets.token_bytes(SALT_BYTES)
         canonical = canonical_json(
             tombstone(
@@ -186,7 +197,13 @@ def bury(connection: Connection, keys: Keyring, site: Site, visitor_id: str, rea
                 "erased_at": at,
             }
         )
-    connection.execute(insert(TombstoneRow), rows)
+    try:
+        connection.execute(insert(TombstoneRow), rows)
+    except IntegrityError as error:
+        if _ON_HOLD in str(error.orig):
+            raise Overtaken from error
+        raise
+    return [row["record_id"] for row in rows]
 
 
 def find_state(connection: Connection, site: Site, visitor_id: str) -> Row[Any] | None:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from flask import Response, render_template, request, url_for
 from flask_babel import gettext as _
 
-from consent_service.access.actor import OPERATOR
+from consent_service.access.actor import OPERATOR, VISITOR
 from consent_service.access.audit_log import Filters, Page, read_page
 from consent_service.access.auth import needs
 from consent_service.access.keys import list_keys
@@ -77,13 +77,14 @@ def _page(tenant: str, page: Page, cursor: str | None = None, errors: Fields | N
 
 
 def _actors() -> list[tuple[str, str]]:
-    """Return who may have done something: members, keys, the operator."""
+    """Return who may have done something: members, keys, the operator, visitors."""
     database, tenant_id = use(Database), current_tenant().id
     members = list_members(database, use(Keyring), tenant_id)
     keys = list_keys(database, tenant_id)
     return [
         ("", _("Anybody")),
         (OPERATOR.kind, _("The operator")),
+        (VISITOR.kind, _("Visitors")),
         *((str(member.user_id), member.name) for member in members),
         *((str(key.id), _("Key: %(name)s", name=key.name)) for key in keys),
     ]

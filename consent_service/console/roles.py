@@ -25,6 +25,8 @@ DESCRIPTIONS = (
     N_("Publish a notice: visitors see it at once."),
     N_("Look up records of visitors."),
     N_("Export records; with visitors' ids only together with `records:read`."),
+    N_("See which records must be kept by order."),
+    N_("Place and lift legal holds: what they cover is not erased."),
     N_("See and export consent rates."),
     N_("Say which groups are too small to be shown, and what is sent when."),
     N_("Ask the gate about many visitors at once."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from consent_service.console import (
     audit,
+    holds,
     invitations,
     keys,
     notices,
@@ -22,6 +23,7 @@ from consent_service.console.blueprints import entrance, own, workspace
 __all__ = [
     "audit",
     "entrance",
+    "holds",
     "invitations",
     "keys",
     "notices",

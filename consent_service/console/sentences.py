@@ -74,6 +74,12 @@ _KNOWN = (
     N_("Give the secret that this provider has given out."),
     N_("Sign in at this provider yourself first, so that you do not shut yourself out."),
     N_("This took too long, or was done before. Begin again."),
+    # What legal holds say.
+    N_("Write something, in at most %(longest)s characters."),
+    N_("Write one line, without control characters."),
+    N_("Name the visitor's site too: ids of visitors are those of one site."),
+    N_("No records of such a visitor are held on this site. Copy the id from a receipt."),
+    N_("The tenant has no such legal hold, or it was lifted before."),
     # What reports say of a question.
     N_("Choose one of the list."),
     N_("Look at one, or tell them apart: not both at once."),

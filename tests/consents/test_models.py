@@ -1,4 +1,4 @@
-"""The database itself refuses to change or delete records; only erasure empties them."""
+"""The database itself refuses to change or delete records; only a tombstone empties them."""
 
 # ruff: noqa: S608 - the statements are written here, and none comes from outside
 
@@ -21,8 +21,9 @@ EMPTIED = (
     "salt",
     "idempotency_hash",
     "request_hash",
+    "after_ms",
 )
-#: The one form of an update that is let through.
+#: What a tombstone does to a record. Nobody else does it.
 ERASURE = ", ".join(
     [*(f"{column} = NULL" for column in EMPTIED), "erased_at = '2026-03-01 00:00:00'"]
 )
@@ -35,6 +36,10 @@ CHANGES = (
     "erased_at = '2026-03-01 00:00:00'",
     "document = NULL",
     "document = document",
+    "commitment = NULL",
+    "commitment = salt",
+    ERASURE,
+    f"{ERASURE}, commitment = NULL",
     ERASURE.replace("document = NULL", "document = ''"),
     f"{ERASURE}, created_at = '2020-01-01 00:00:00'",
     f"{ERASURE}, tenant_id = (SELECT id FROM sites)",
@@ -47,7 +52,16 @@ CHANGES = (
 
 #: What the database says to each user: a trigger refuses, or the right is not there to begin with.
 NEVER = "records are never changed or deleted"
+NO_TOMBSTONE = "a record is erased only where its tombstone stands"
 NO_RIGHT = "permission denied for table records"
+
+#: A tombstone for every record; the policies let the tenant's through.
+BURY = """
+    INSERT INTO tombstones (record_id, tenant_id, site_id, document, signature, key_id, salt,
+            commitment, erased_at)
+        SELECT id, tenant_id, site_id, '{}', commitment, 'key', commitment, commitment, created_at
+        FROM records
+"""
 
 
 def run(database: Database, service: Service, statement: str) -> None:
@@ -67,7 +81,8 @@ def test_a_record_cannot_be_changed(service: Service, owner: Database) -> None:
     service.choose(headers={"Idempotency-Key": "x" * 16})
     for change in CHANGES:
         for database in (service.built.database, owner):
-            assert refused(database, service, f"UPDATE records SET {change}"), change
+            told = f"{NEVER}|{NO_TOMBSTONE}"
+            assert refused(database, service, f"UPDATE records SET {change}", told), change
 
 
 def test_a_record_cannot_be_deleted(service: Service, owner: Database) -> None:
@@ -86,12 +101,33 @@ def test_a_record_cannot_be_replaced_or_swept_away(service: Service, owner: Data
         assert refused(owner, service, "REPLACE INTO records SELECT * FROM records")
 
 
-def test_erasure_is_let_through_once(service: Service, owner: Database) -> None:
-    service.choose()
-    run(service.built.database, service, f"UPDATE records SET {ERASURE}")
+def test_a_record_is_erased_by_its_tombstone_and_once(service: Service, owner: Database) -> None:
+    service.choose(after_ms=1200, headers={"Idempotency-Key": "x" * 16})
+    (before,) = service.rows("records")
+    run(service.built.database, service, BURY)
     (row,) = service.rows("records")
-    assert {row[column] for column in EMPTIED} == {None}
+    assert {row.pop(column) for column in EMPTIED} == {None}
+    assert row.pop("erased_at") == before["created_at"]
+    assert row == {name: before[name] for name in row}
+    told = "was not erased|UNIQUE|unique"
     for database in (service.built.database, owner):
         assert refused(database, service, f"UPDATE records SET {ERASURE}")
         assert refused(database, service, "UPDATE records SET document = '{}'")
+        assert refused(database, service, "UPDATE records SET erased_at = NULL")
+        assert refused(database, service, BURY, told)
     assert refused(owner, service, "DELETE FROM records")
+
+
+def test_no_tombstone_stands_for_what_is_not_erased_by_it(
+    service: Service, owner: Database
+) -> None:
+    service.choose()
+    service.add_site("site_other")
+    told = "a tombstone stands for a record of the site that was not erased|FOREIGN KEY|foreign key"
+    for wrong in (
+        BURY.replace("site_id, '{}'", "(SELECT id FROM sites WHERE id <> site_id), '{}'"),
+        BURY.replace("SELECT id,", "SELECT site_id,"),
+    ):
+        for database in (service.built.database, owner):
+            assert refused(database, service, wrong, told), wrong
+    assert service.rows("tombstones") == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 
@@ -80,8 +81,12 @@ def test_erasure_empties_all_records_of_the_visitor(service: Service) -> None:
     before = service.rows("records")
     response = erase(service, token)
     assert response.status_code == 200
-    assert response.get_json() == {"erased_records": 2}
-    kept = ("id", "tenant_id", "site_id", "created_at")
+    answer = response.get_json()
+    assert answer["erased_records"] == len(answer["erasure_receipts"]) == 2
+    for link, row in zip(answer["erasure_receipts"], reversed(by_id(before)), strict=True):
+        assert str(UUID(str(row["id"]))) in link
+        assert "&proof=" in link
+    kept = ("id", "tenant_id", "site_id", "created_at", "commitment")
     for old, new in zip(by_id(before), by_id(service.rows("records")), strict=True):
         assert [old[name] for name in kept] == [new.pop(name) for name in kept]
         assert new.pop("erased_at")

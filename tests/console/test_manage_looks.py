@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 
@@ -16,6 +16,7 @@ from werkzeug.serving import make_server
 from consent_service.access.actor import OPERATOR
 from consent_service.access.auth import PLAIN_COOKIE
 from consent_service.access.keys import create_key, revoke_key, rotate_key
+from consent_service.consents.holds import Order, lift_hold, place_hold
 from consent_service.signing import Keyring
 from consent_service.tenants.link_keys import add_link_key, retire_link_key
 from consent_service.tenants.service import create_site, create_tenant, update_site
@@ -60,6 +61,8 @@ class House:
             f"{HERE}/records/{self.record_id}",
             f"{HERE}/records/{self.erased_id}",
             f"{HERE}/sites/{SITE_KEY}/visitors/{self.visitor_id}",
+            f"{HERE}/records/holds",
+            f"{HERE}/records/holds/new",
         ]
 
 
@@ -98,6 +101,18 @@ def house(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> It
         f"/v1/sites/{SITE_KEY}/consents/me",
         headers={"Origin": ORIGIN, "X-Consent-Token": erased["token"]},
     )
+    order = Order(
+        authority="High Court of Tanzania, Dar es Salaam District Registry",
+        reference="Miscellaneous Civil Application No. 12 of 2026",
+        reason="A court has ordered us to keep all records of March <b>2026</b>.",
+        site=service.site,
+        visitor_id=record["visitor_id"],
+    )
+    place_hold(database, tenant.id, order, by=owner.actor)
+    lifted = place_hold(
+        database, tenant.id, replace(order, site=None, visitor_id=None), by=owner.actor
+    )
+    lift_hold(database, tenant.id, lifted.id, reason="The court has decided.", by=owner.actor)
     server = make_server("127.0.0.1", 0, service.built.wsgi, threaded=True)
     thread = Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -150,7 +165,11 @@ def test_pages_without_anything_say_what_to_do_next(browser: Browser, house: Hou
     axe = Axe()
     with browser.new_context(viewport=LOOKS[0][1], locale="en-GB") as context:
         page = enter(context, house, house.newcomer)
-        for room, title in (("sites", "No site yet"), ("keys", "No API key yet")):
+        for room, title in (
+            ("sites", "No site yet"),
+            ("records/holds", "Nothing is held"),
+            ("keys", "No API key yet"),
+        ):
             page.goto(f"{house.url}/console/t/new/{room}")
             expect(page.get_by_role("heading", name=title)).to_be_visible()
             assert axe.run(page).violations_count == 0

@@ -49,6 +49,7 @@ AREAS = {
     "users": ("users",),
     "invitations": ("users",),
     "identity-provider": ("sign_in", "users"),
+    "holds": ("holds",),
     "keys": ("keys",),
     "audit": ("audit",),
     "reports": ("reports",),

@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import insert, update
+from sqlalchemy import insert
 
 from consent_service import clock
 from consent_service.access.actor import OPERATOR
@@ -19,8 +19,6 @@ from consent_service.ledger.sequencer import Sequencer
 from consent_service.signing import Keyring, ensure_keys, sha256
 from consent_service.tenants.service import Site, create_site, create_tenant
 from tests.ledger.whole import Whole
-
-_records = RecordRow.__table__.c
 
 
 class Log:
@@ -77,15 +75,8 @@ class Log:
         gone = [self.records.pop() for _ in range(min(number, len(self.records)))]
         if not gone:
             return
-        at = clock.now()
         with self.database.transaction(self.tenant_id) as connection:
             connection.execute(insert(TombstoneRow), [self._tombstone(each) for each in gone])
-            emptied = ("visitor_id", "document", "signature", "key_id", "salt")
-            connection.execute(
-                update(RecordRow)
-                .where(_records.id.in_(gone))
-                .values(**dict.fromkeys(emptied), erased_at=at)
-            )
 
     def _tombstone(self, record_id: UUID) -> dict[str, object]:
         salt, document = secrets.token_bytes(32), json.dumps({"record_id": str(record_id)})

@@ -14,11 +14,11 @@ from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, event, insert, select, update
+from sqlalchemy import Connection, event, insert, select
 
 from consent_service import clock
 from consent_service.access.actor import OPERATOR
-from consent_service.consents.models import RecordRow
+from consent_service.consents.models import RecordRow, TombstoneRow
 from consent_service.db import Contended, Database
 from consent_service.notices.models import NoticeRow
 from consent_service.reports.models import ImpressionsRow, RollupRow
@@ -27,12 +27,6 @@ from consent_service.tenants.service import Site, Tenant, create_site, find_site
 
 #: What each version of a site's notice asks about, besides what is essential.
 ASKED = {1: ("preferences", "analytics"), 2: ("analytics", "marketing")}
-
-#: What erasing takes from a record.
-_EMPTIED = (
-    *("visitor_id", "document", "signature", "key_id", "salt"),
-    *("idempotency_hash", "request_hash", "after_ms"),
-)
 
 #: (day, dimensions, value) → measure → number
 Counts = dict[tuple[date, str, str], dict[str, int]]
@@ -96,6 +90,7 @@ class History:
             "site_id": self.site.id,
             "created_at": at,
             "document": json.dumps(document),
+            "commitment": bytes(32),
             "after_ms": after_ms,
         }
         with self.database.transaction(self.site.tenant_id) as connection:
@@ -106,12 +101,23 @@ class History:
     def erase(self, visitor: int) -> None:
         """Forget all that is held about a visitor, who may come again as somebody new."""
         who = self.visitors.pop(visitor, Visitor())
-        with self.database.transaction(self.site.tenant_id) as connection:
-            connection.execute(
-                update(RecordRow)
-                .where(_records.id.in_(who.records))
-                .values({**dict.fromkeys(_EMPTIED), "erased_at": clock.now()})
-            )
+        tombstones = [
+            {
+                "record_id": record_id,
+                "tenant_id": self.site.tenant_id,
+                "site_id": self.site.id,
+                "document": "{}",
+                "signature": b"",
+                "key_id": "",
+                "salt": b"",
+                "commitment": bytes(32),
+                "erased_at": clock.now(),
+            }
+            for record_id in who.records
+        ]
+        if tombstones:
+            with self.database.transaction(self.site.tenant_id) as connection:
+                connection.execute(insert(TombstoneRow), tombstones)
 
     def show(self, at: datetime, **members: Any) -> None:  # noqa: ANN401
         """Have the banner be shown, or something like it; ``members`` replace columns."""

@@ -117,7 +117,7 @@ def test_anothers_visitor_does_not_become_ones_own_user(
     answer = service.link(token=own["token"], user_token=user_token, site_key=OTHER)
     assert answer.get_json()["record"] == own["record"]
     headers = {"Origin": ORIGIN, "X-Consent-Token": own["token"]}
-    assert service.client.delete(me(OTHER), headers=headers).get_json() == {"erased_records": 1}
+    assert service.client.delete(me(OTHER), headers=headers).get_json()["erased_records"] == 1
 
 
 @pytest.mark.usefixtures("victim")
@@ -166,7 +166,7 @@ def test_equal_visitor_ids_elsewhere_are_somebody_else(service: Service, other: 
     headers = {"Origin": ORIGIN, "X-Consent-Token": token}
     history = service.client.get(me(SITE_KEY), headers=headers).get_json()["history"]
     assert [found["sequence"] for found in history] == [2, 1]
-    assert service.client.delete(me(SITE_KEY), headers=headers).get_json() == {"erased_records": 2}
+    assert service.client.delete(me(SITE_KEY), headers=headers).get_json()["erased_records"] == 2
     for table, rows in twins.items():
         assert all(row in service.rows(table) for row in rows)
 
