@@ -27,12 +27,14 @@ from consent_service.access.reencryption import Reencryption
 from consent_service.audit.service import FORMS, Form, export
 from consent_service.child import beside
 from consent_service.config import Settings
+from consent_service.consents.commands import audit
 from consent_service.demo.history import SITE_KEY as HISTORY
 from consent_service.demo.owner import EMAIL, code, make_owner, password
 from consent_service.demo.seed import TENANT_SLUG, seed
 from consent_service.embed.service import built, script_tags
 from consent_service.errors import OperatorError, ServiceError, Unavailable
 from consent_service.key_file import KEY_KINDS
+from consent_service.ledger.commands import ledger
 from consent_service.notices.service import publish_notice
 from consent_service.regions.service import Regions
 from consent_service.reports.commands import reports
@@ -541,6 +543,8 @@ def re_encrypt() -> None:
     click.echo(f"All is encrypted with data key {newest.id}; the older ones are not needed.")
 
 
+ledger.add_command(audit)
+main.add_command(ledger)
 main.add_command(reports)
 main.add_command(user)
 main.add_command(export_commands)

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, literal, select, tuple_, update
 
 from consent_service import clock
 from consent_service.ledger.checkpoint import Checkpoint, SignedNote, origin_of, with_signatures
@@ -109,10 +109,14 @@ def begin(connection: Connection, tenant_id: UUID, number: int = 1) -> Ledger:
     return made
 
 
-def pending(connection: Connection, tenant_id: UUID, limit: int) -> list[PendingLeaf]:
+def pending(
+    connection: Connection, tenant_id: UUID, limit: int, *, after: PendingLeaf | None = None
+) -> list[PendingLeaf]:
     """Return what waits, about in the order in which it was made.
 
     Ids of records tell when they were made; of a record and its tombstone the record comes first.
+
+    :param after: the last one of those that were returned before
     """
     query = (
         select(_pending.record_id, _pending.tombstone, _pending.commitment, _pending.added_at)
@@ -120,6 +124,11 @@ def pending(connection: Connection, tenant_id: UUID, limit: int) -> list[Pending
         .order_by(_pending.record_id, _pending.tombstone)
         .limit(limit)
     )
+    if after:
+        query = query.where(
+            tuple_(_pending.record_id, _pending.tombstone)
+            > tuple_(literal(after.record_id), literal(after.tombstone))
+        )
     return [PendingLeaf(*row) for row in connection.execute(query)]
 
 
