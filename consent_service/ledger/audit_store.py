@@ -53,7 +53,7 @@ def leaves(connection: Connection, ledger: Ledger, start: int, *, limit: int) ->
         .order_by(_leaves.leaf_index)
         .limit(limit)
     )
-    return [Leaf(*row) for row in connection.execute(query)]
+    return [Leaf(*row) for row in connection.execute(query).all()]
 
 
 def checkpoints(connection: Connection, ledger: Ledger, start: int, stop: int) -> dict[int, str]:
@@ -175,4 +175,6 @@ def places(
             for table in (_leaves, _pending)
         )
     )
-    return Counter((record_id, tombstone) for record_id, tombstone in connection.execute(query))
+    return Counter(
+        (record_id, tombstone) for record_id, tombstone in connection.execute(query).all()
+    )

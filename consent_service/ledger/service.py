@@ -13,6 +13,7 @@ from consent_service.ledger import store
 from consent_service.ledger.checkpoint import Proof, SignedNote
 from consent_service.ledger.merkle import Tiles, inclusion_proof, leaf_hash, verify_inclusion
 from consent_service.ledger.store import Ledger
+from consent_service.ledger.tiles import proof_tiles
 
 
 class LedgerBroken(Exception):
@@ -33,7 +34,8 @@ def prove(
             return None
         ledger = store.ledger_with_id(connection, tenant_id, leaf.ledger_id)
         note = _head_note(store.checkpoint(connection, ledger, ledger.size), ledger)
-        tiles = Tiles(ledger.size, store.tile_reader(connection, ledger))
+        read = proof_tiles(connection, ledger, leaf.leaf_index, ledger.size)
+        tiles = Tiles(ledger.size, read)
         hashes = inclusion_proof(tiles, leaf.leaf_index)
     try:
         verify_inclusion(
