@@ -61,6 +61,8 @@ _VISITORS = 25
 #: Enough for a node of 256 and some leaves after it.
 _INVENTED = 150
 
+_WAITING = 10
+
 
 @dataclass
 class Ground:
@@ -191,7 +193,8 @@ def _write(service: Service) -> None:
     service.add_site("site_other", other)
     service.choose(site_key="site_other")
     assert sequencer.sequence(other.id) == 1
-    # These wait: a record, and the tombstones of another.
+    # These wait: records, and the tombstone of another.
+    _invent(service, keys, _WAITING - 2)
     service.token(token=tokens[20])
     assert _erase(service, tokens[10]) == 200
 
@@ -254,13 +257,22 @@ def test_an_audit_of_what_was_never_touched_finds_nothing(ground: Ground) -> Non
     found, report = ground.audited()
     assert found == []
     counts = report.counts
-    waiting = 2
     assert counts["leaves"] == ground.ledger.size
-    assert counts["waiting"] == waiting
+    assert counts["waiting"] == _WAITING
     # Each record is a leaf or waits, and so is each tombstone.
-    assert counts["records"] + counts["erased"] == counts["leaves"] + waiting
+    assert counts["records"] + counts["erased"] == counts["leaves"] + _WAITING
     assert counts["erased"] == counts["tombstones"] > 3
     assert (counts["ledgers"], counts["nodes"], counts["checkpoints"]) == (1, 1, 3)
+
+
+def test_it_is_the_same_in_small_steps(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, whole = ground.audited()
+    for module in (auditing, consents_auditing):
+        # So many wait that the last step of those is full.
+        monkeypatch.setattr(module, "STEP", _WAITING)
+    found, report = ground.audited()
+    assert found == []
+    assert report.counts == whole.counts
 
 
 def test_what_was_erased_before_there_was_a_ledger_is_counted_apart(ground: Ground) -> None:
@@ -380,6 +392,19 @@ def _sign_as_a_stranger(ground: Ground) -> None:
     key = NoteKey(ground.ledger.origin, ED25519, private.public_key().public_bytes_raw())
     signature = NoteSignature(key.name, key.id, private.sign(note.text.encode()))
     _put_checkpoint(ground, SignedNote(note.text, (signature,)))
+
+
+def _spoil_one_signature(ground: Ground) -> None:
+    """Of the two under the newest checkpoint."""
+    query = select(_checkpoints.note).where(_checkpoints.size == ground.ledger.size)
+    note = SignedNote.parse(ground.connection.execute(query).scalar_one())
+    first, second = note.signatures
+    spoilt = SignedNote(note.text, (first, second._replace(value=bytes(64))))
+    ground.connection.execute(
+        update(CheckpointRow)
+        .where(_checkpoints.size == ground.ledger.size)
+        .values(note=str(spoilt))
+    )
 
 
 def _garble_checkpoint(ground: Ground) -> None:
@@ -579,6 +604,7 @@ DAMAGES: list[tuple[Callable[[Ground], None], set[str]]] = [
     (_change_checkpoint, {"checkpoint_root", "checkpoint_signature"}),
     (_sign_another_root, {"checkpoint_root"}),
     (_sign_as_a_stranger, {"checkpoint_signature"}),
+    (_spoil_one_signature, {"checkpoint_signature"}),
     (_garble_checkpoint, {"checkpoint_malformed"}),
     (_delete_head, {"head_unsigned"}),
     (_turn_head, {"head_wrong"}),
