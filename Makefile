@@ -24,7 +24,7 @@ widget/node_modules/.package-lock.json: widget/package.json widget/package-lock.
 	@touch $@
 
 consent_service/embed/static/widget.js: widget/node_modules/.package-lock.json \
-		widget/build.mjs $(shell find widget/src widget/charts -type f)
+		widget/build.mjs $(shell find widget/src widget/charts widget/verify -type f)
 	tools/npm.sh run build --prefix widget
 	@touch $@
 
@@ -32,7 +32,7 @@ consent_service/embed/static/widget.js: widget/node_modules/.package-lock.json \
 %.mo: %.po
 	@$(BIN)/pybabel --quiet compile --input-file $< --output-file $@
 
-widget: consent_service/embed/static/widget.js  ## build the widget and the charts into the package
+widget: consent_service/embed/static/widget.js  ## build the widget, the charts and the verifier into the package
 
 demo: widget  ## serve the demo site: make demo PORT=8000
 	@tools/install.sh run
@@ -89,5 +89,6 @@ lock: setup  ## write the lock files anew, with the newest versions that fit
 clean:  ## remove all that was made, except var/ (the demo's database and keys)
 	rm -rf .venv build dist *.egg-info widget/node_modules widget/dist widget/LICENSE \
 		consent_service/embed/static $(CATALOGUES) \
-		consent_service/static/docs consent_service/console/static/charts consent_service/regions/data/country.mmdb* \
+		consent_service/static/docs consent_service/console/static/charts consent_service/receipts/static/verify \
+		consent_service/regions/data/country.mmdb* \
 		.hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

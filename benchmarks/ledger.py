@@ -34,6 +34,8 @@ from consent_service.consents.store import SALT_BYTES
 from consent_service.db import Database
 from consent_service.ledger import store
 from consent_service.ledger.auditing import public_keys
+from consent_service.ledger.directory import LedgerDirectory
+from consent_service.ledger.heads import Heads
 from consent_service.ledger.merkle import leaf_hash, root_of
 from consent_service.ledger.models import LeafRow
 from consent_service.ledger.sequencer import Sequencer
@@ -140,7 +142,8 @@ def _sequence(subject: _Subject, expected: int) -> Figures:
 
     :raises CannotMeasureError: when it is not as many as were made
     """
-    sequencer = Sequencer(subject.database, subject.keys)
+    directory = LedgerDirectory(subject.database, Heads(subject.folder / "heads"))
+    sequencer = Sequencer(subject.database, subject.keys, directory)
     started, before = time.perf_counter(), subject.cpu_seconds()
     added = 0
     while batch := sequencer.sequence(subject.tenant_id):

@@ -140,6 +140,7 @@ def service_settings(port: int, database_url: str, keys_file: Path, workers: int
         "CONSENT_PORT": str(port),
         "CONSENT_DATABASE_URL": database_url,
         "CONSENT_KEYS_FILE": str(keys_file),
+        "CONSENT_HEADS_FOLDER": str(keys_file.with_name("heads")),
         "CONSENT_WORKERS": str(workers),
         "CONSENT_LIMIT_READS": NO_LIMIT,
         "CONSENT_LIMIT_WRITES": NO_LIMIT,

@@ -32,6 +32,7 @@ from consent_service.console.shell import init_shell
 from consent_service.db import Database, Scope
 from consent_service.demo import routes as demo_routes
 from consent_service.embed import routes as embed_routes
+from consent_service.embed.preview import routes as preview_routes
 from consent_service.errors import (
     NotFound,
     OperatorError,
@@ -41,15 +42,23 @@ from consent_service.errors import (
     UnknownSite,
 )
 from consent_service.gate import routes as gate_routes
+from consent_service.gate.edge import Edge
 from consent_service.gate.service import Gate
 from consent_service.gate.wsgi import GateLayer
 from consent_service.keys import routes as keys_routes
+from consent_service.ledger import routes as ledger_routes
+from consent_service.ledger.directory import LedgerDirectory
+from consent_service.ledger.heads import Heads
+from consent_service.ledger.publishing import Publishing
 from consent_service.limits import init_limits, limiter, retry_after
 from consent_service.mail import Mailer
 from consent_service.notices import routes as notices_routes
 from consent_service.notices.service import NoticeDirectory
 from consent_service.ops import routes as ops_routes
 from consent_service.proxies import TrustedProxies
+from consent_service.receipts import routes as receipts_routes
+from consent_service.receipts import verify_page
+from consent_service.receipts.service import Receipts
 from consent_service.regions.service import Regions
 from consent_service.reports import files as _files  # noqa: F401 - adds its views
 from consent_service.reports import routes as reports_routes
@@ -84,8 +93,14 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (embed_routes.support, anybody_of_site),
     (embed_routes.shared, public),
     (embed_routes.installing, members_of_tenant),
+    (preview_routes.preview, public),
     (gate_routes.gate, anybody_of_site),
+    (gate_routes.edge, anybody_of_site),
+    (gate_routes.statuses, anybody_of_site),
     (gate_routes.batch, programs),
+    (receipts_routes.receipts, public),
+    (receipts_routes.pages, public),
+    (verify_page.verification, public),
     (reports_routes.reports, programs),
     (reports_routes.making, members_of_tenant),
     (reports_routes.mailed, public),
@@ -93,10 +108,10 @@ BLUEPRINTS: tuple[tuple[Blueprint, Callable[[], None]], ...] = (
     (tenants_routes.tenants, members_of_tenant),
     (audit_routes.audit, members_of_tenant),
     (keys_routes.keys, members_of_tenant),
+    (ledger_routes.ledgers, public),
     (notices_routes.notices, members_of_tenant),
     (ops_routes.ops, public),
     (console_routes.entrance, public),
-    (console_routes.preview, public),
     (console_routes.own, signed_in),
     (console_routes.workspace, members_of_tenant),
     (users_routes.users, members_of_tenant),
@@ -120,7 +135,7 @@ class Followers:
         self,
         database: Database,
         keys: Keyring,
-        *directories: SiteDirectory | NoticeDirectory | ChangeFeed,
+        *directories: SiteDirectory | NoticeDirectory | ChangeFeed | LedgerDirectory,
     ) -> None:
         """Follow for these; :meth:`refresh` once, or :meth:`start` to go on for ever."""
         self._database = database
@@ -133,6 +148,7 @@ class Followers:
         """Take over all that changed.
 
         :raises Unavailable: when the database does not answer
+        :raises OperatorError: when heads of ledgers cannot be read
         """
         for directory in self._directories:
             with self._database.reading(Scope.DIRECTORY) as connection:
@@ -160,6 +176,8 @@ class Followers:
                 if reachable:
                     log.error("database cannot be reached; the gate will deny")  # noqa: TRY400
                 reachable = False
+            except OperatorError as error:
+                log.error("ledgers are not looked at", extra={"reason": str(error)})  # noqa: TRY400
             except Exception:
                 # The thread must outlive whatever this was; meanwhile the gate turns stale.
                 log.exception("following failed; the gate will deny")
@@ -186,12 +204,13 @@ def build(settings: Settings) -> Built:
     :raises OperatorError: when keys, databases or the build are not as they must be
     """
     database = Database(settings.database_url)
-    keys = Keyring(settings.keys_file)
+    keys = Keyring.of(settings)
     sites, notices = SiteDirectory(), NoticeDirectory()
     feed = ChangeFeed(settings.token_seconds)
     regions = Regions(settings.geo_database)
-    consents = Consents(database, keys, notices)
-    linking = Linking(database, keys, notices, consents)
+    ledgers = LedgerDirectory(database, Heads(settings.heads_folder))
+    consents = Consents(database, keys, notices, ledgers)
+    linking = Linking(database, keys, notices, ledgers, consents)
     impressions = Impressions(database, notices)
     gate = Gate(
         sites=sites,
@@ -201,7 +220,8 @@ def build(settings: Settings) -> Built:
         feed=feed,
         token_seconds=settings.token_seconds,
     )
-    followers = Followers(database, keys, sites, notices, feed)
+    # Ledgers last: what keeps them from being looked at must not keep the gate from hearing.
+    followers = Followers(database, keys, sites, notices, feed, ledgers)
     try:
         database.check_migrated()
         database.check_subject()
@@ -228,7 +248,9 @@ def build(settings: Settings) -> Built:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     api = Api(app)
     provide(app, settings, database, keys, sites, notices, regions, consents, linking, gate, api)
-    provide(app, impressions)
+    provide(app, impressions, feed, ledgers)
+    provide(app, Receipts(database, keys, consents), Publishing(database, keys))
+    provide(app, Edge(database, keys, consents, gate, settings.edge_token_seconds))
     logs.log_requests(app)
     init_limits(app, settings)
     attempts = Attempts(database, keys, Throttle(limiter.storage))

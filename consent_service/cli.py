@@ -19,11 +19,10 @@ from granian.log import LogLevels
 from granian.server import Server
 from sqlalchemy import make_url
 
-from consent_service import __version__, config, db, key_file, logs, signing
+from consent_service import __version__, config, db, logs, signing
 from consent_service.access import audit_log
 from consent_service.access.actor import OPERATOR
 from consent_service.access.audit_log import Event, Filters
-from consent_service.access.reencryption import Reencryption
 from consent_service.audit.service import FORMS, Form, export
 from consent_service.child import beside
 from consent_service.config import Settings
@@ -33,17 +32,17 @@ from consent_service.demo.owner import EMAIL, code, make_owner, password
 from consent_service.demo.seed import TENANT_SLUG, seed
 from consent_service.embed.service import built, script_tags
 from consent_service.errors import OperatorError, ServiceError, Unavailable
-from consent_service.key_file import KEY_KINDS
+from consent_service.key_commands import key
 from consent_service.ledger.commands import ledger
+from consent_service.ledger.witnesses import load_witnesses
 from consent_service.notices.service import publish_notice
+from consent_service.receipts.commands import verify_command
 from consent_service.regions.service import Regions
 from consent_service.reports.commands import reports
 from consent_service.reports.export_commands import export as export_commands
-from consent_service.reports.schedules import ENCRYPTED
 from consent_service.tenants.link_keys import add_link_key, link_keys, retire_link_key
 from consent_service.tenants.service import (
     DEFAULT_TIME_ZONE,
-    all_tenants,
     create_site,
     create_tenant,
     find_site,
@@ -119,8 +118,9 @@ def serve() -> None:
     """Serve visitors, with CONSENT_WORKERS processes on CONSENT_HOST and CONSENT_PORT."""
     settings = config.load()
     built("widget.js")
-    signing.Keyring(settings.keys_file)
+    signing.Keyring.of(settings)
     Regions(settings.geo_database)
+    load_witnesses(settings.witnesses_file)
     # One that is away is looked for from then on; the gate denies meanwhile.
     with suppress(Unavailable), _database(settings) as database:
         database.check_subject()
@@ -147,6 +147,7 @@ def demo(port: int) -> None:
         config.load({}),
         database_url=f"sqlite:///{_DEMO_FOLDER}/consent.db",
         keys_file=_DEMO_FOLDER / "keys.json",
+        heads_folder=_DEMO_FOLDER / "heads",
         port=port,
         workers=1,
         log_level="warning",
@@ -160,7 +161,7 @@ def demo(port: int) -> None:
     db.upgrade(settings.database_url)
     database = db.Database(settings.database_url)
     seed(database, port)
-    keys = signing.Keyring(settings.keys_file)
+    keys = signing.Keyring.of(settings)
     make_owner(database, keys)
     database.close()
     address = f"http://127.0.0.1:{port}"
@@ -181,9 +182,11 @@ def demo(port: int) -> None:
     click.echo("  Ask the gate yourself:")
     click.echo(f'    curl "{address}/v1/gate?site=site_demo&purpose=analytics"\n')
     click.echo("  Stop with Ctrl+C.\n")
+    os.environ.pop(config.variable("keys"), None)
     os.environ |= {
         config.variable("database_url"): settings.database_url,
         config.variable("keys_file"): str(settings.keys_file),
+        config.variable("heads_folder"): str(settings.heads_folder),
         config.variable("log_level"): settings.log_level,
         config.variable("mail_url"): settings.mail_url,
         config.variable("mail_from"): settings.mail_from,
@@ -237,7 +240,7 @@ def _serve(settings: Settings) -> None:
 
 @main.command()
 def worker() -> None:
-    """Do the background work: count records and impressions for reports.
+    """Do the background work: add records to ledgers, and count them and impressions for reports.
 
     It works until it is told to stop (SIGTERM or Ctrl+C), waits for a database that is away, and
     may be killed at any time: what it had not finished, the next one does. Any number may run
@@ -390,7 +393,7 @@ def link_key_add(site_key: str) -> None:
     retire the one before.
     """
     settings = config.load()
-    keys = signing.Keyring(settings.keys_file)
+    keys = signing.Keyring.of(settings)
     with _database(settings) as database:
         made = add_link_key(database, keys, find_site(database, site_key), by=OPERATOR)
     click.echo(f"Link key {made.number} of {site_key} made. Give it to the site's server alone:\n")
@@ -404,12 +407,13 @@ def link_key_add(site_key: str) -> None:
 def link_key_list(site_key: str) -> None:
     """Show the link keys of the site SITE_KEY, without the secrets."""
     settings = config.load()
-    keys = signing.Keyring(settings.keys_file)
+    keys = signing.Keyring.of(settings)
     with _database(settings) as database:
         found = link_keys(database, keys, find_site(database, site_key))
     for each in found:
+        stolen = ": made from a token key that was stolen; add another and retire this one"
         state = {
-            "in_use": "in use",
+            "in_use": f"in use{stolen if each.stolen else ''}",
             "retired": f"retired {each.retired_at:%Y-%m-%d}" if each.retired_at else "",
             "lost": "lost: the key file lacks the token key that it was made from",
         }[each.state]
@@ -473,7 +477,7 @@ def audit_export(
     describes both forms.
     """
     settings = config.load()
-    keys = signing.Keyring(settings.keys_file)
+    keys = signing.Keyring.of(settings)
     filters = Filters(since=_in_utc(since), until=_in_utc(until))
     with _database(settings) as database:
         tenant_id = find_tenant(database, tenant_slug).id
@@ -492,62 +496,13 @@ def _in_utc(day: datetime | None) -> datetime | None:
     return day.replace(tzinfo=UTC) if day else None
 
 
-@main.group()
-def key() -> None:
-    """Manage the keys that sign and encrypt."""
-
-
-@key.command()
-@click.argument("kind", type=click.Choice([*KEY_KINDS, "all"]), default="all")
-def rotate(kind: str) -> None:
-    """Add a new key for records, tokens or data, or one for each.
-
-    Old keys stay in the file, so that earlier records and tokens verify and earlier data decrypts.
-    A running service takes the new key up by itself and uses it after a minute; nobody is asked
-    again. On several nodes, copy the file to all of them within that minute.
-    """
-    settings = config.load()
-    for each in KEY_KINDS if kind == "all" else (kind,):
-        made = signing.rotate(settings.keys_file, each)  # type: ignore[arg-type]
-        click.echo(f"New {each} key {made.id}, in use from {made.active_from:%H:%M:%S} UTC.")
-
-
-@key.command("re-encrypt")
-def re_encrypt() -> None:
-    """Encrypt with the newest data key what older ones encrypted.
-
-    It can be broken off and run again, and the service may serve meanwhile. Afterwards the older
-    data keys can be taken out of the key file.
-    """
-    settings = config.load()
-    keys = signing.Keyring(settings.keys_file)
-    newest = key_file.read(settings.keys_file)["data"][-1]
-    if keys.data_key_id != newest.id:
-        raise OperatorError(
-            f"The newest data key is in use from {newest.active_from:%H:%M:%S} UTC. "
-            "Run this again then."
-        )
-    with _database(settings) as database:
-        tenant_ids = [tenant.id for tenant in all_tenants(database)]
-        run = Reencryption(database, keys, [ENCRYPTED], tenant_ids)
-        bar = click.progressbar(length=run.remaining(), label="Encrypting anew", file=sys.stderr)
-        with bar:
-            for count in run.run():
-                bar.update(count)
-    if run.unreadable:
-        raise OperatorError(
-            f"{len(run.unreadable)} values cannot be read and stay as they are, such as "
-            f"{run.unreadable[0]}. Keep every data key in the file, put back those that are "
-            "missing, and run this again."
-        )
-    click.echo(f"All is encrypted with data key {newest.id}; the older ones are not needed.")
-
-
+main.add_command(key)
 ledger.add_command(audit)
 main.add_command(ledger)
 main.add_command(reports)
 main.add_command(user)
 main.add_command(export_commands)
+main.add_command(verify_command)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ A setting ``keys_file`` is read from ``CONSENT_KEYS_FILE``. Every problem is rep
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -39,6 +40,9 @@ _MAIL_URL = re.compile(
 #: What an SMTP path has room for (RFC 5321, section 4.5.3.1.3, less the angle brackets).
 _LONGEST_MAIL_ADDRESS = 254
 
+#: Characters of a secret that nobody guesses.
+_SHORTEST_SECRET = 16
+
 
 def _database_url(text: str) -> str:
     try:
@@ -51,6 +55,17 @@ def _database_url(text: str) -> str:
     if url.get_backend_name() == "sqlite" and url.database not in {None, "", ":memory:"}:
         return text
     raise ValueError("must begin with sqlite:///PATH or postgresql://")
+
+
+def _keys(text: str) -> str:
+    try:
+        right = isinstance(json.loads(text), dict)
+    except ValueError:
+        # The error's own text could quote a secret.
+        right = False
+    if not right:
+        raise ValueError("must be the text of a key file, which is a JSON object")
+    return text
 
 
 def _redis_url(text: str) -> str:
@@ -144,6 +159,12 @@ def _between(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _secret(text: str) -> str:
+    if len(text) < _SHORTEST_SECRET or not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError(f"must be {_SHORTEST_SECRET} or more characters of ASCII, without spaces")
+    return text
+
+
 def _log_level(text: str) -> str:
     if text not in {"debug", "info", "warning", "error"}:
         raise ValueError("must be debug, info, warning or error")
@@ -156,10 +177,23 @@ def _flag(text: str) -> bool:
     return text == "1"
 
 
-def _setting(default: Any, parse: Callable[[str], Any], text: str, *, shown: str = "") -> Any:  # noqa: ANN401
-    """Declare one row of the table; ``shown`` is the default as the documentation prints it."""
+def _setting(
+    default: Any,  # noqa: ANN401
+    parse: Callable[[str], Any],
+    text: str,
+    *,
+    shown: str = "",
+    secret: bool = False,
+) -> Any:  # noqa: ANN401
+    """Declare one row of the table.
+
+    :param shown: the default as the documentation prints it
+    :param secret: whether it may hold a secret, which a log of the settings must not show
+    """
     return field(
-        default=default, metadata={"parse": parse, "help": text, "shown": shown or str(default)}
+        default=default,
+        repr=not secret,
+        metadata={"parse": parse, "help": text, "shown": shown or str(default)},
     )
 
 
@@ -172,6 +206,7 @@ class Settings:
         _database_url,
         "Where records are kept: `sqlite:///PATH` (one machine) or "
         "`postgresql://USER:PASSWORD@HOST/NAME` (any number).",
+        secret=True,
     )
     owner_database_url: str = _setting(
         "",
@@ -180,12 +215,28 @@ class Settings:
         "`consent-service db upgrade` alone. The service itself connects as a user who owns "
         "nothing, so that the database keeps tenants apart.",
         shown="(none)",
+        secret=True,
     )
     keys_file: Path = _setting(
         Path("var/keys.json"),
         Path,
         "The keys that sign and encrypt, made by `consent-service key rotate`. Readable by the "
         "service alone; the same on every node.",
+    )
+    keys: str = _setting(
+        "",
+        _keys,
+        "In the place of `CONSENT_KEYS_FILE`: the text of such a file itself, for platforms that "
+        "put secrets into the environment. No command changes it.",
+        shown="(none)",
+        secret=True,
+    )
+    heads_folder: Path = _setting(
+        Path("var/heads"),
+        Path,
+        "Where the newest checkpoint of each ledger is remembered, so that a database restored "
+        "from an older backup is noticed. On a disk of each node that is not restored with it: "
+        "never part of the database's backup.",
     )
     redis_url: str = _setting(
         "",
@@ -194,6 +245,7 @@ class Settings:
         "`redis+unix://`, or `redis+cluster://HOST:PORT,HOST:PORT`. Without it each process "
         "counts for itself.",
         shown="(none)",
+        secret=True,
     )
     geo_database: Path | None = _setting(
         None,
@@ -229,6 +281,12 @@ class Settings:
         "Seconds for which a visitor's token is believed without asking the database; then it is "
         "renewed quietly.",
     )
+    edge_token_seconds: int = _setting(
+        300,
+        _between(30, 3600),
+        "Seconds for which an edge server may go by the gate's answer in an edge token, at the "
+        "most. A withdrawal ends it sooner.",
+    )
     mail_url: str = _setting(
         "",
         _mail_url,
@@ -236,6 +294,7 @@ class Settings:
         "password is given), `smtps://…` (TLS from the start), or `file:///FOLDER`, which keeps "
         "each mail as a file. User, password and port may be left out. Without it no mail is sent.",
         shown="(none)",
+        secret=True,
     )
     mail_from: str = _setting(
         "",
@@ -251,6 +310,13 @@ class Settings:
         "has a folder of its own in it. Without it reports are only mailed.",
         shown="(none)",
     )
+    witnesses_file: Path | None = _setting(
+        None,
+        _existing_file,
+        "A file of witnesses, who are asked to cosign what the ledgers of records publish: "
+        "`KEY ADDRESS` a line. Read at the start. Without it nobody is asked.",
+        shown="(none)",
+    )
     limit_reads: str = _setting(
         "6000 per minute",
         _rate,
@@ -258,7 +324,9 @@ class Settings:
         "one address.",
     )
     limit_writes: str = _setting(
-        "600 per minute", _rate, "Choices recorded or erased, allowed to one network address."
+        "600 per minute",
+        _rate,
+        "Choices recorded or erased, allowed to one network address; as many edge tokens again.",
     )
     limit_events: str = _setting(
         "6000 per minute",
@@ -276,6 +344,14 @@ class Settings:
         "for reports and sends them. For nodes where `consent-service worker` runs on its own, or "
         "on another one.",
         shown="1",
+    )
+    metrics_token: str = _setting(
+        "",
+        _secret,
+        "The token with which `/metrics` is read from another machine "
+        "(`Authorization: Bearer …`), at least 16 characters long. Without it only the machine "
+        "itself is answered.",
+        shown="(none)",
     )
     log_level: str = _setting("info", _log_level, "`debug`, `info`, `warning` or `error`.")
     demo: bool = _setting(
@@ -305,6 +381,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     problems = []
     if variable("mail_url") in given and variable("mail_from") not in given:
         problems.append(f"{variable('mail_from')} must be set where {variable('mail_url')} is")
+    if variable("keys") in given and variable("keys_file") in given:
+        problems.append(f"{variable('keys')} and {variable('keys_file')} are both set; choose one")
     for row in fields(Settings):
         text = given.pop(variable(row.name), None)
         if text is None:

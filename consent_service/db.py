@@ -81,7 +81,8 @@ class Scope(StrEnum):
     """
 
     #: To find a tenant or site by its public name, and to follow what visitors' calls need of
-    #: every tenant: tenants, sites, published notices, current states. Reads only.
+    #: every tenant: tenants, sites, published notices, current states, ledgers and what waits for
+    #: them. Reads only.
     DIRECTORY = "directory"
     #: To find out who calls, and to let people in: users, their sessions and credentials,
     #: memberships, invitations. Of API keys and identity providers it only reads, but for when a

@@ -106,6 +106,16 @@ class UnknownService(NotFound):
     message = "The site's notice registers no loader for this service. Check the service's key."
 
 
+class UnknownStatusList(NotFound):
+    """The site has no such status list, or all tokens in it have expired."""
+
+    code = "unknown_status_list"
+    message = (
+        "The site has no such status list. Ask at the address that the token names; when all its "
+        "tokens have expired, a list is gone."
+    )
+
+
 class UnknownVisitor(NotFound):
     """The caller holds no valid token of this site, or nothing is held about the visitor."""
 
@@ -118,6 +128,13 @@ class UnknownRecord(NotFound):
 
     code = "unknown_record"
     message = "No record is at this address. Use the receipt link exactly as it was given."
+
+
+class UnknownLedger(NotFound):
+    """No tenant has such a ledger, or nothing is in it yet: nobody is told which."""
+
+    code = "unknown_ledger"
+    message = "There is no such ledger, or nothing is in it yet. Check the address."
 
 
 class UnknownUser(NotFound):
@@ -439,6 +456,16 @@ class TooManyRequests(ServiceError):
     message = "Too many requests. Try again after the number of seconds in Retry-After."
 
 
+class ProofBroken(ServiceError):
+    """What would be handed out as proof does not verify."""
+
+    code = "proof_broken"
+    message = (
+        "The proof of this record does not check out here, so no receipt is handed out. Nothing is "
+        "lost that was recorded; tell whoever runs this service: consent-service ledger audit."
+    )
+
+
 class Unavailable(ServiceError):
     """The database cannot answer now (gone, locked, full).
 
@@ -454,6 +481,28 @@ class Unavailable(ServiceError):
 
     #: Seconds; a lock or a fail-over is mostly over by then.
     retry_after = 2
+
+    def __init__(self) -> None:
+        """Say when to come back."""
+        super().__init__()
+        self.headers["Retry-After"] = str(self.retry_after)
+
+
+class LedgerSuspended(ServiceError):
+    """More of a tenant's ledger was published than its database holds, as after a restored backup.
+
+    What was written now would contradict it.
+    """
+
+    code = "ledger_suspended"
+    status = HTTPStatus.SERVICE_UNAVAILABLE
+    message = (
+        "Nothing can be recorded, linked or erased now: the service was set back to an earlier "
+        "state. Its operator is told what to do; try again after the seconds in Retry-After."
+    )
+
+    #: Seconds; somebody must look at it.
+    retry_after = 60
 
     def __init__(self) -> None:
         """Say when to come back."""
@@ -502,6 +551,14 @@ class MailNotConfigured(ServiceError):
     code = "mail_not_configured"
     status = HTTPStatus.NOT_IMPLEMENTED
     message = "This service sends no mail. Its operator can set CONSENT_MAIL_URL."
+
+
+class NoHistory(ServiceError):
+    """A status list of another moment is asked for; only what holds now is kept."""
+
+    code = "no_history"
+    status = HTTPStatus.NOT_IMPLEMENTED
+    message = "Status lists are given as they are now. Leave out time."
 
 
 class InvitationNotSent(ServiceError):

@@ -69,6 +69,15 @@ def limit_events(blueprint: Blueprint) -> None:
     )(blueprint)
 
 
+def limit_tokens(blueprint: Blueprint) -> None:
+    """Hold a blueprint's calls to what writes may be, counted apart: each of them keeps a row."""
+    limiter.shared_limit(
+        lambda: str(current_app.config["CONSENT_LIMIT_WRITES"]),
+        scope="tokens",
+        exempt_when=lambda: request.method == "OPTIONS",
+    )(blueprint)
+
+
 def limit_attempts(blueprint: Blueprint) -> None:
     """Hold a blueprint's writes to what people who sign in need, over all such blueprints.
 

@@ -21,7 +21,11 @@ from consent_service.config import Settings
 from consent_service.db import Database, Scope
 from consent_service.demo.history import seed_history
 from consent_service.errors import OperatorError, Unavailable
+from consent_service.gate.edge import forget_expired
+from consent_service.ledger.directory import LedgerDirectory
+from consent_service.ledger.heads import Heads
 from consent_service.ledger.sequencer import Sequencer
+from consent_service.ledger.witnesses import Asking, load_witnesses
 from consent_service.mail import Mailer
 from consent_service.reports.jobs import Counting
 from consent_service.reports.sending import run_due
@@ -52,9 +56,14 @@ class Job:
 
 
 def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ...]:
-    """Return all that the worker does."""
+    """Return all that the worker does.
+
+    :raises OperatorError: when the file of witnesses is not right
+    """
     counting, mailer = Counting(database), Mailer(settings)
-    sequencer = Sequencer(database, keys)
+    ledgers = LedgerDirectory(database, Heads(settings.heads_folder))
+    sequencer = Sequencer(database, keys, ledgers)
+    witnesses = load_witnesses(settings.witnesses_file)
 
     def sequence(sites: Sequence[Site]) -> bool:
         keys.refresh()
@@ -65,16 +74,21 @@ def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ..
         keys.refresh()
         return run_due(database, keys, mailer, settings, clock.now()) > 0
 
+    def forget(sites: Sequence[Site]) -> bool:
+        return forget_expired(database, sites)
+
     def invent(_: Sequence[Site]) -> bool:
         return bool(seed_history(database, keys))
 
     return (
         # With the pause of a job that finds nothing, a record is in the ledger within 5 seconds.
         Job("sequence", 0.5, sequence),
+        *([Job("ask witnesses", 10, Asking(database, witnesses).run)] if witnesses else []),
         Job("count", 1, counting.count),
         # However few are erased, it is a whole day that is counted.
         Job("count erased days anew", 20, counting.recount),
         Job("send reports", 20, send),
+        Job("forget edge tokens", 60, forget),
         *([Job("invent a history", 600, invent)] if settings.demo else []),
     )
 
@@ -158,7 +172,7 @@ def main() -> None:
         settings = config.load()
         logs.configure(settings.log_level)
         database = Database(settings.database_url)
-        keys = Keyring(settings.keys_file)
+        keys = Keyring.of(settings)
         Worker(database, jobs(database, keys, settings), stop).run()
         database.close()
     except OperatorError as error:

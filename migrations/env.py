@@ -11,6 +11,7 @@ from consent_service.access import models as _access  # noqa: F401
 from consent_service.consents import models as _consents  # noqa: F401
 from consent_service.db import Base
 from consent_service.errors import OperatorError
+from consent_service.gate import models as _gate  # noqa: F401
 from consent_service.ledger import models as _ledger  # noqa: F401
 from consent_service.notices import models as _notices  # noqa: F401
 from consent_service.reports import models as _reports  # noqa: F401

@@ -20,6 +20,8 @@ from consent_service.access.actor import OPERATOR
 from consent_service.app import Built, build
 from consent_service.db import Database, Scope
 from consent_service.errors import UnknownSite
+from consent_service.ledger.directory import LedgerDirectory
+from consent_service.ledger.sequencer import Sequencer
 from consent_service.notices.service import NoticeDirectory, publish_notice
 from consent_service.signing import CompactSigner, Keyring, ensure_keys
 from consent_service.tenants.link_keys import LinkKey, add_link_key
@@ -171,6 +173,11 @@ class Service:
         with self.built.flask.app_context():
             return wiring.use(kind)
 
+    @property
+    def sequencer(self) -> Sequencer:
+        """What adds to the ledgers, as its worker has it."""
+        return Sequencer(self.built.database, self.use(Keyring), self.use(LedgerDirectory))
+
     def rows(self, name: str) -> list[dict[str, Any]]:
         """Return all rows of a table, of every tenant, as the driver gives them."""
         query: Select[Any] = select(literal_column("*")).select_from(table(name))
@@ -314,6 +321,7 @@ def make_service(database_url: str, folder: Path, **settings: str) -> Service:
     environ = {
         "CONSENT_DATABASE_URL": database_url,
         "CONSENT_KEYS_FILE": str(keys_file),
+        "CONSENT_HEADS_FOLDER": str(folder / "heads"),
         **{config.variable(name): text for name, text in settings.items()},
     }
     loaded = config.load(environ)

@@ -59,9 +59,9 @@ class PostgresDatabases:
         # Where nothing is synced, files are copied for less than their pages are logged.
         return cls(server.url(user="consent"), "STRATEGY FILE_COPY")
 
-    def make(self, template: str = "template0") -> Urls:
+    def make(self, template: str = "template0", name: str | None = None) -> Urls:
         """Make a database, a copy of the template."""
-        name = f"consent_test_{secrets.token_hex(6)}"
+        name = name or f"consent_test_{secrets.token_hex(6)}"
         statement = f"CREATE DATABASE {{}} TEMPLATE {{}} {self._how}"
         self._run(statement, sql.Identifier(name), sql.Identifier(template))
         owner = self._url.set(database=name)

@@ -236,6 +236,7 @@ def service(
     given = {
         "database_url": database_url,
         "keys_file": str(keys_file),
+        "heads_folder": str(keys_file.with_name("heads")),
         "port": str(port),
         # Few tests look at what it does, and all would wait for its start.
         "worker": "0",

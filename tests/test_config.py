@@ -17,6 +17,9 @@ GOOD = [
     ("owner_database_url", "postgresql://o@h/db", "postgresql+psycopg://o@h/db"),
     ("database_url", "postgresql+psycopg2://u@h/db", "postgresql+psycopg://u@h/db"),
     ("keys_file", "/etc/consent/keys.json", Path("/etc/consent/keys.json")),
+    ("keys", '{"record": [], "token": []}', '{"record": [], "token": []}'),
+    ("heads_folder", "/srv/heads", Path("/srv/heads")),
+    ("metrics_token", "0123456789abcdef", "0123456789abcdef"),
     *(
         ("redis_url", url, url)
         for url in (
@@ -36,6 +39,8 @@ GOOD = [
     ("public_url", "https://consent.example.com", "https://consent.example.com"),
     ("public_url", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
     ("token_seconds", "60", 60),
+    ("edge_token_seconds", "30", 30),
+    ("edge_token_seconds", "3600", 3600),
     *(
         ("mail_url", url, url)
         for url in (
@@ -48,6 +53,7 @@ GOOD = [
     ("mail_from", "consent+no-reply@mail.example.com", "consent+no-reply@mail.example.com"),
     ("export_target", "file:///srv/exports/", "file:///srv/exports"),
     ("export_target", "s3://bucket/prefix", "s3://bucket/prefix"),
+    ("witnesses_file", __file__, Path(__file__)),
     ("limit_reads", "100 per second;5000 per hour", "100 per second;5000 per hour"),
     ("limit_writes", "10/minute", "10/minute"),
     ("limit_events", "10/minute", "10/minute"),
@@ -62,12 +68,18 @@ GOOD = [
 ]
 
 BAD = [
+    ("metrics_token", "too-short"),
+    ("metrics_token", "with spaces in it"),
+    ("metrics_token", "not-quite-as-cii-é"),
     ("database_url", "consent.db"),
     ("database_url", "sqlite://"),
     ("database_url", "sqlite:///:memory:"),
     ("database_url", "mysql://u@h/db"),
     ("database_url", "postgresql://u:s3cr3t@h:port/db"),
     ("owner_database_url", "mysql://o@h/db"),
+    ("keys", '{"token": [{"secret": "s3cr3t'),
+    ("keys", '["s3cr3t"]'),
+    ("keys", "/etc/consent/keys.json"),
     ("redis_url", "cache:6379"),
     ("redis_url", "redis://"),
     ("geo_database", "/nowhere/country.mmdb"),
@@ -84,6 +96,8 @@ BAD = [
     ("token_seconds", "59"),
     ("token_seconds", "604801"),
     ("token_seconds", "1 day"),
+    ("edge_token_seconds", "29"),
+    ("edge_token_seconds", "3601"),
     ("export_target", "/srv/exports"),
     ("export_target", "file:///srv/../etc"),
     ("export_target", "https://bucket.example.com"),
@@ -112,6 +126,7 @@ BAD = [
     ("mail_from", "consént@example.com"),
     ("mail_from", f"{'c' * 65}@example.com"),
     ("mail_from", f"consent@{'example.' * 31}com"),
+    ("witnesses_file", "/nowhere/witnesses"),
     ("limit_reads", "many"),
     ("limit_writes", "10 per fortnight"),
     ("limit_events", "often"),
@@ -149,7 +164,7 @@ def test_every_setting_is_tried_here() -> None:
     names = {row.name for row in fields(Settings)}
     assert {name for name, *_ in GOOD} == names
     # A path can hardly be wrong before it is used.
-    assert {name for name, _ in BAD} == names - {"keys_file"}
+    assert {name for name, _ in BAD} == names - {"keys_file", "heads_folder"}
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -174,6 +189,31 @@ def test_a_variable_that_is_no_setting_is_a_problem(name: str) -> None:
 
 def test_other_programs_variables_and_empty_ones_do_not_matter() -> None:
     assert load({"PORT": "x", "consent_port": "x", "CONSENT_PORT": ""}) == Settings()
+
+
+def test_keys_come_from_a_file_or_from_the_environment() -> None:
+    both = {"CONSENT_KEYS": "{}", "CONSENT_KEYS_FILE": "keys.json"}
+    with pytest.raises(OperatorError, match="CONSENT_KEYS and CONSENT_KEYS_FILE are both set"):
+        load(both)
+    assert load(both | {"CONSENT_KEYS": ""}).keys == ""
+    assert load(both | {"CONSENT_KEYS_FILE": ""}).keys == "{}"
+
+
+def test_settings_that_are_shown_hold_no_secret() -> None:
+    shown = repr(
+        load(
+            {
+                "CONSENT_DATABASE_URL": "postgresql://u:s3cr3t@h/db",
+                "CONSENT_OWNER_DATABASE_URL": "postgresql://o:s3cr3t@h/db",
+                "CONSENT_KEYS": '{"token": [{"secret": "s3cr3t"}]}',
+                "CONSENT_REDIS_URL": "redis://:s3cr3t@cache:6379",
+                "CONSENT_MAIL_URL": "smtp://user:s3cr3t@mail.example.com",
+                "CONSENT_MAIL_FROM": "consent@example.com",
+            }
+        )
+    )
+    assert "consent@example.com" in shown
+    assert "s3cr3t" not in shown
 
 
 def test_settings_cannot_be_changed() -> None:

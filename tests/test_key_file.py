@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from consent_service import key_file
 from consent_service.errors import OperatorError
-from consent_service.key_file import KEY_KINDS, KeyKind
+from consent_service.key_file import KEY_KINDS, KeyKind, KeyText
 from consent_service.signing import Keyring, ensure_keys, rotate
 from tests.test_signing import change, keys_in
+
+REVOKED = {"revoked_at": "2026-01-01T00:00:00.000Z", "reason": "compromised"}
 
 
 def test_making_keys_again_changes_nothing(keys_file: Path) -> None:
@@ -82,6 +88,22 @@ def test_a_file_that_lacks_a_kind_says_how_to_make_it(keys_file: Path, kind: Key
         lambda document: document["record"][0].update(active_from="tomorrow"),
         lambda document: document.pop("record"),
         lambda document: document.update(record="x"),
+        lambda document: document["token"][0].update(revoked={"reason": "compromised"}),
+        lambda document: document["token"][0].update(
+            revoked={"revoked_at": "2026-01-01T00:00:00.000Z", "reason": "superseded"}
+        ),
+        # Marked by hand: it must not sign on.
+        lambda document: document["record"][0].update(revoked=REVOKED),
+        lambda document: document["data"][0].update(revoked=REVOKED),
+        lambda document: document.update(
+            retired=[{**document["record"][0], "public": "A" * 43, "revoked": REVOKED}]
+        ),
+        lambda document: document.update(
+            retired=[{"id": "x", "public": "A", "active_from": None, "revoked": REVOKED}]
+        ),
+        lambda document: document.update(
+            retired=[{"id": "x", "public": "A" * 43, "active_from": None}]
+        ),
     ],
 )
 def test_a_broken_file_is_refused_without_quoting_a_secret(
@@ -110,3 +132,55 @@ def test_another_kind_can_be_rotated_before_there_is_a_data_key(keys_file: Path)
     change(keys_file, lambda document: document.pop("data"))
     rotate(keys_file, "token")
     assert [len(keys_in(keys_file)[kind]) for kind in KEY_KINDS] == [1, 2, 0]
+
+
+def test_keys_may_come_as_a_text_of_which_nothing_shows(keys_file: Path) -> None:
+    text = KeyText(keys_file.read_text())
+    keys, of_file = Keyring(text), Keyring(keys_file)
+    assert keys.jwks() == of_file.jwks()
+    assert of_file.signer("use").unsign(keys.signer("use").sign("value")) == b"value"
+    keys.refresh()
+    shown = repr(text) + repr(key_file.read(text))
+    assert not [
+        key for kind in keys_in(keys_file).values() for key in kind if key["secret"] in shown
+    ]
+
+
+def test_a_text_that_is_not_right_is_named_by_its_variable() -> None:
+    with pytest.raises(OperatorError, match="The key file in CONSENT_KEYS is not right"):
+        Keyring(KeyText("{}"))
+    with pytest.raises(OperatorError, match="in CONSENT_KEYS holds no record key"):
+        Keyring(KeyText('{"record": [], "token": []}'))
+
+
+_ROTATE = """
+import sys
+from pathlib import Path
+from consent_service.signing import rotate
+print("ready", flush=True)
+sys.stdin.readline()
+print(*(rotate(Path(sys.argv[1]), "token").id for _ in range(40)))
+"""
+
+
+def test_of_keys_that_are_made_at_the_same_moment_none_is_lost(keys_file: Path) -> None:
+    command = [sys.executable, "-c", _ROTATE, str(keys_file)]
+    with ExitStack() as stack:
+        both = [
+            stack.enter_context(
+                subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, text=False
+                )
+            )
+            for _ in range(2)
+        ]
+        for process in both:
+            assert process.stdout
+            assert process.stdout.readline() == b"ready\n"
+        for process in both:
+            assert process.stdin
+            process.stdin.write(b"go\n")
+        made = [key_id for process in both for key_id in process.communicate()[0].decode().split()]
+    assert len(made) == 80
+    assert {key["id"] for key in keys_in(keys_file)["token"]} > set(made)
+    assert [entry.name for entry in keys_file.parent.iterdir()] == ["keys.json"]

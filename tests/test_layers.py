@@ -21,10 +21,11 @@ KNOW_FLASK = {
     "web",
     "wiring",
 }
-#: Pages are HTTP, whatever their subject; reports have more views than one file holds;
-#: a tenant's account names tenants in a call about users.
+#: Pages are HTTP, whatever their subject, and so is the verifier's; reports have more views than
+#: one file holds; a tenant's account names tenants in a call about users.
 SPEAK_HTTP = (
     "consent_service.console.",
+    "consent_service.receipts.verify_page",
     "consent_service.reports.files",
     "consent_service.reports.schedule_views",
     "consent_service.tenants.account",

@@ -4,7 +4,7 @@ set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
 
 if command -v npm >/dev/null 2>&1 &&
-    node -e 'process.exit(parseInt(process.versions.node) < 20)' >/dev/null 2>&1; then
+    node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' >/dev/null 2>&1; then
     exec npm "$@"
 fi
 "$here/tools/install.sh" node

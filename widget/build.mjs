@@ -1,6 +1,6 @@
 /**
- * Builds the widget and the console's charts into the Python package, beside the other files the package takes from npm.
- * Fails when the widget is over its size budget (`sizeBudget` in package.json).
+ * Builds the widget, the console's charts and the verifier of receipts into the Python package, beside the other files
+ * the package takes from npm. Fails when a script is over its size budget (`sizeBudget` in package.json).
  */
 import { createHash } from "node:crypto";
 import { copyFile, mkdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -84,13 +84,13 @@ async function bundle(entry, plugins = []) {
   return Buffer.from(code);
 }
 
-/** Nobody waits for the console's charts on a slow phone, so esbuild does. */
-async function bundleCharts() {
+/** Nobody waits for the pages of the console and of the verifier on a slow phone, so esbuild does. */
+async function bundlePage(entry, format = "iife") {
   const { outputFiles } = await esbuild.build({
-    entryPoints: [path.join(here, "charts/index.ts")],
+    entryPoints: [path.join(here, entry)],
     bundle: true,
     minify: true,
-    format: "iife",
+    format,
     target: "es2020",
     charset: "utf8",
     legalComments: "eof",
@@ -131,15 +131,21 @@ const more = await bundle("more/index.ts");
 // Named by its content: browsers keep it for good, and a script never meets the file of another version.
 const moreName = `more-${createHash("sha256").update(more).digest("hex").slice(0, 16)}.js`;
 const whole = await bundle("index.ts", [wholeFile]);
-const charts = await bundleCharts();
+const charts = await bundlePage("charts/index.ts");
+// A module for whoever wants one; and with the page's own script, not as one: a saved page may not load modules.
+const verify = await bundlePage("verify/verify.ts", "esm");
+const verifyPage = await bundlePage("verify/page.ts");
 
 await rm(path.join(target, "embed/static"), { recursive: true, force: true });
 await write("embed/static/widget.js", widget);
 await write(`embed/static/${moreName}`, more);
 await write("embed/static/whole.js", whole);
 await write("console/static/charts/charts.js", charts);
+await write("receipts/static/verify/verify.js", verify);
+await write("receipts/static/verify/page.js", verifyPage);
 await Promise.all(COPIES.map(([from, to]) => copy(resolve(from), to)));
 await Promise.all(CHART_LICENSES.map(([from, to]) => copy(path.join(here, "node_modules", from), to)));
 checkSize("widget.js", widget);
 checkSize("more.js", more);
 checkSize("whole.js", whole);
+checkSize("verify.js", verify);

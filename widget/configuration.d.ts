@@ -74,6 +74,7 @@ export type Texts = Record<
   | "no_cookies"
   | "policy_link"
   | "contact"
+  | "receipt"
   | "reopen"
   | "saved"
   | "withdrawn"

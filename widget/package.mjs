@@ -55,9 +55,10 @@ async function checkSize(core) {
 const { sizeBudget } = JSON.parse(await readFile(path.join(here, "package.json"), "utf8"));
 await rm(path.join(here, "dist"), { recursive: true, force: true });
 await mkdir(path.join(here, "dist"));
-execFileSync(process.execPath, [path.join(here, "node_modules/typescript/bin/tsc"), "-p", path.join(here, "package")], {
-  stdio: "inherit",
-});
+for (const project of ["package", "edge"]) {
+  const tsc = path.join(here, "node_modules/typescript/bin/tsc");
+  execFileSync(process.execPath, [tsc, "-p", path.join(here, project)], { stdio: "inherit" });
+}
 await Promise.all(COPIES.map(([from, to]) => copyFile(path.join(here, from), path.join(here, to))));
 const core = await buildCore();
 await writeFile(path.join(here, "dist/core.js"), core);

@@ -6,7 +6,6 @@ no redirect is followed, and both the time and the size of an answer have an end
 
 from __future__ import annotations
 
-import io
 import re
 import time
 from collections.abc import Iterator, Mapping
@@ -22,10 +21,9 @@ from authlib.oidc.discovery import get_well_known_url
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
-from requests import PreparedRequest, RequestException, Response
-from requests.adapters import HTTPAdapter
-from urllib3 import BaseHTTPResponse, HTTPResponse
+from requests import RequestException
 
+from consent_service.bounded import BoundedAdapter
 from consent_service.errors import ProviderNotBelieved, ProviderUnavailable
 
 #: Seconds for connecting, and for each wait after that.
@@ -244,25 +242,7 @@ def _session(client: Client, provider: Mapping[str, Any]) -> OAuth2Session:
     )
     session.headers["Accept-Encoding"] = "identity"
     for scheme in ("http://", "https://"):
-        session.mount(scheme, _Bounded())
-    return session
-
-
-class _Bounded(HTTPAdapter):
-    """Reads no more of an answer, and no longer, than it may take."""
-
-    def build_response(self, req: PreparedRequest, resp: BaseHTTPResponse) -> Response:
-        """Read the body here, where it can be given up."""
-        deadline = time.monotonic() + _LONGEST_SECONDS
-        body = io.BytesIO()
-        while part := resp.read1(_MAX_BYTES):
-            body.write(part)
-            if body.tell() > _MAX_BYTES or time.monotonic() > deadline:
-                resp.close()
-                raise RequestException("the answer is too long")
-        resp.release_conn()
-        body.seek(0)
-        whole = HTTPResponse(
-            body, resp.headers, resp.status, preload_content=False, decode_content=False
+        session.mount(
+            scheme, BoundedAdapter(most_bytes=_MAX_BYTES, longest_seconds=_LONGEST_SECONDS)
         )
-        return super().build_response(req, whole)
+    return session

@@ -25,7 +25,7 @@ from consent_service.consents.models import RecordRow, TombstoneRow
 from consent_service.consents.soundness import Problem
 from consent_service.db import Database
 from consent_service.ledger import auditing
-from consent_service.ledger.auditing import STEP, Finding, LedgerAudit, PublicKey, Report
+from consent_service.ledger.auditing import STEP, Finding, LedgerAudit, Report, VerifyingKey
 from consent_service.ledger.checkpoint import NoteKey
 from consent_service.ledger.store import Leaf, PendingLeaf
 from consent_service.tenants.service import Site
@@ -70,7 +70,7 @@ class Audit:
         database: Database,
         tenant_id: UUID,
         sites: Sequence[Site],
-        keys: Mapping[str, PublicKey],
+        keys: Mapping[str, VerifyingKey],
         witnesses: Sequence[NoteKey],
         report: Report,
     ) -> None:

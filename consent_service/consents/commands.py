@@ -16,8 +16,9 @@ from consent_service import __version__, clock, config, db, signing
 from consent_service.consents.auditing import MEANINGS, Audit
 from consent_service.db import Database
 from consent_service.errors import OperatorError
-from consent_service.ledger.auditing import Finding, PublicKey, Report, public_keys
+from consent_service.ledger.auditing import Finding, Report, VerifyingKey, public_keys
 from consent_service.ledger.checkpoint import ED25519_COSIGNATURE, NoteKey
+from consent_service.ledger.witnesses import load_witnesses
 from consent_service.tenants.service import Tenant, all_sites, all_tenants, find_tenant
 
 #: What was looked at, in the order and the words in which it is told.
@@ -27,7 +28,8 @@ _COUNTED = {
     "waiting": "waiting to become leaves",
     "nodes": "nodes",
     "checkpoints": "checkpoints",
-    "cosignatures": "cosignatures of the witnesses given",
+    "checkpoints_stolen": "of these signed with stolen keys alone",
+    "cosignatures": "cosignatures of the witnesses known",
     "cosignatures_unchecked": "cosignatures of others, not checked",
     "records": "records",
     "erased": "erased, with a tombstone",
@@ -67,7 +69,8 @@ class _Witness(click.ParamType[NoteKey]):
     type=_Witness(),
     metavar="VKEY",
     multiple=True,
-    help="Check this witness's cosignatures; its key like NAME+ID+KEY; repeat for several.",
+    help="Check this witness's cosignatures, besides those of CONSENT_WITNESSES_FILE; "
+    "its key like NAME+ID+KEY; repeat for several.",
 )
 @click.option(
     "--json",
@@ -105,13 +108,14 @@ def audit(
     if bool(tenant_slugs) == every:
         raise click.UsageError("Name tenants, or say --all.")
     settings = config.load()
-    keys = public_keys(signing.Keyring(settings.keys_file))
+    keys = public_keys(signing.Keyring.of(settings))
+    known = (*(each.key for each in load_witnesses(settings.witnesses_file)), *witnesses)
     counts, kinds = Counter[str](), Counter[str]()
     with db.opened(settings.database_url) as database, _file(path) as file:
         tenants = all_tenants(database) if every else _named(database, tenant_slugs)
         for tenant in tenants:
             report = Report(_teller(tenant, file))
-            _run(database, tenant, keys, witnesses, report)
+            _run(database, tenant, keys, known, report)
             counts += report.counts
             kinds += report.kinds
         if file:
@@ -128,7 +132,7 @@ def _named(database: Database, slugs: Iterable[str]) -> list[Tenant]:
 def _run(
     database: Database,
     tenant: Tenant,
-    keys: Mapping[str, PublicKey],
+    keys: Mapping[str, VerifyingKey],
     witnesses: Sequence[NoteKey],
     report: Report,
 ) -> None:

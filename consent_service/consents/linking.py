@@ -32,6 +32,7 @@ from consent_service.consents.service import Consents
 from consent_service.consents.tokens import Claims
 from consent_service.db import Database
 from consent_service.errors import InvalidUserToken
+from consent_service.ledger.directory import LedgerDirectory
 from consent_service.notices.service import NoticeDirectory
 from consent_service.regions.rules import Rule
 from consent_service.signing import Keyring
@@ -57,12 +58,18 @@ class Linking:
     """Users of a site, and the visitors they are."""
 
     def __init__(
-        self, database: Database, keys: Keyring, notices: NoticeDirectory, consents: Consents
+        self,
+        database: Database,
+        keys: Keyring,
+        notices: NoticeDirectory,
+        ledgers: LedgerDirectory,
+        consents: Consents,
     ) -> None:
         """Take what is needed."""
         self._database = database
         self._keys = keys
         self._notices = notices
+        self._ledgers = ledgers
         self._consents = consents
 
     def link(
@@ -80,8 +87,10 @@ class Linking:
 
         :param signed_in: the token by which the site's server says who the user is
         :raises InvalidUserToken: when it does not say so for this site and time
+        :raises LedgerSuspended: when nothing may be stored for the tenant
         :raises Unavailable: when it cannot be done now; nothing was
         """
+        self._ledgers.check_writable(site.tenant_id)
         material_version = self._notices.in_force(site).material_version
         user_hash = self._user_hash(site, signed_in)
         held = self._consents.read_token(site, token)

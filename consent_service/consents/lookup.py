@@ -26,6 +26,7 @@ from consent_service.consents.models import CurrentStateRow, LinkedUserRow, Reco
 from consent_service.consents.tokens import GRANTED, WITHDRAWN
 from consent_service.db import Database
 from consent_service.errors import UnknownRecord, UnknownVisitor
+from consent_service.key_file import Revoked
 from consent_service.signing import Keyring, Signature
 from consent_service.tenants.service import Site, sites_of
 
@@ -52,6 +53,8 @@ class FoundRecord:
     signature: Signature | None
     #: Whether one of our keys has signed just this.
     valid: bool | None
+    #: Since when and why that key must not be used; None while it may.
+    key_revoked: Revoked | None
     previous_id: str | None
     next_id: str | None
     erased_at: datetime | None
@@ -159,6 +162,7 @@ def _found(connection: Connection, keys: Keyring, row: Row[Any], site_key: str) 
         record=record,
         signature=signature,
         valid=keys.verify(row.document.encode(), signature) if signature else None,
+        key_revoked=keys.revoked(signature.key_id) if signature else None,
         previous_id=record["previous_id"] if record else None,
         next_id=_next_id(connection, row) if record else None,
         erased_at=row.erased_at,
@@ -193,10 +197,17 @@ def shown_record(found: FoundRecord, receipt_url: str | None) -> dict[str, Any]:
         "erased_at": clock.rfc3339(found.erased_at) if found.erased_at else None,
         "record": found.record,
         "signature_valid": found.valid,
+        "key_revoked": _shown_revoked(found.key_revoked),
         "previous_id": found.previous_id,
         "next_id": found.next_id,
         "receipt_url": receipt_url,
     }
+
+
+def _shown_revoked(revoked: Revoked | None) -> dict[str, str] | None:
+    if revoked is None:
+        return None
+    return {"revoked_at": clock.rfc3339(revoked.at), "reason": revoked.reason}
 
 
 def shown_visitor(found: FoundVisitor) -> dict[str, Any]:

@@ -8,11 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from itsdangerous.encoding import base64_encode
+
 from consent_service.clock import rfc3339
 from consent_service.consents.merge import Merged
 from consent_service.consents.tokens import GRANTED, REFUSED, WITHDRAWN
 from consent_service.notices.configuration import ESSENTIAL, Notice
 from consent_service.regions.rules import Place, Rule
+from consent_service.signing import Signature
 
 ACTIONS = ("accept_all", "reject_all", "save", "withdraw")
 #: ``embed``: the placeholder of something that waits for consent.
@@ -202,6 +205,15 @@ def tombstone(  # noqa: PLR0913 - all that is left of a record
         "commitment": commitment.hex(),
         "erased_at": rfc3339(erased_at),
         "reason": reason,
+    }
+
+
+def signature_out(signature: Signature) -> dict[str, str]:
+    """Return a signature over a record or tombstone as JSON values."""
+    return {
+        "algorithm": "Ed25519",
+        "key_id": signature.key_id,
+        "value": base64_encode(signature.value).decode(),
     }
 
 

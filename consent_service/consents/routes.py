@@ -1,4 +1,4 @@
-"""A visitor's decisions over HTTP, receipts, and the keys that receipts are checked with."""
+"""A visitor's decisions over HTTP, and the keys that receipts are checked with."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from uuid import UUID
 
 from flask import Response, jsonify, request
 from flask.views import MethodView
-from itsdangerous.encoding import base64_encode
 from marshmallow import Schema, fields, validate
 
 from consent_service import agent
 from consent_service.access.auth import current_actor, needs
 from consent_service.consents import signal, tokens
+from consent_service.consents.held import link_proof
 from consent_service.consents.linking import Linking
 from consent_service.consents.lookup import (
     FoundRecord,
@@ -22,15 +22,15 @@ from consent_service.consents.lookup import (
     shown_record,
     shown_visitor,
 )
-from consent_service.consents.record import Circumstances, Decision
+from consent_service.consents.record import Circumstances, Decision, signature_out
 from consent_service.consents.schemas import (
     DecisionIn,
     ErasedOut,
     FoundRecordOut,
     FoundVisitorOut,
+    JwksOut,
     LinkedOut,
     LinkIn,
-    ReceiptOut,
     RecordedOut,
     VisitorOut,
 )
@@ -42,7 +42,7 @@ from consent_service.limits import limit
 from consent_service.notices.schemas import BannerOut
 from consent_service.notices.service import NoticeDirectory, shown_to
 from consent_service.regions.service import Regions
-from consent_service.signing import Keyring, Signature
+from consent_service.signing import Keyring
 from consent_service.tenants.auth import allow_site_pages, current_site, current_tenant, named_site
 from consent_service.tenants.service import Site
 from consent_service.web import TO_MEMBERS, Blueprint, ErrorOut, public_url
@@ -57,7 +57,7 @@ visitors = Blueprint(
 visitors.after_request(allow_site_pages)
 limit(visitors)
 
-records = Blueprint("records", __name__, description="Receipts, and the keys to check them with.")
+records = Blueprint("records", __name__, description="The keys to check receipts with.")
 limit(records)
 
 
@@ -88,13 +88,6 @@ class DecisionHeaders(TokenHeader):
         validate=validate.Length(16, 128),
         metadata={"description": "A random id of the decision, the same on each of its retries."},
     )
-
-
-class ReceiptQuery(Schema):
-    """What a receipt link has after its address; the proof cannot be guessed."""
-
-    tenant = fields.UUID(load_default=None, metadata={"description": "As the link has it."})
-    proof = fields.String(load_default="", metadata={"description": "As the link has it."})
 
 
 class NoticeChangedOut(ErrorOut):
@@ -159,7 +152,7 @@ class Decisions(MethodView):
         response = jsonify(
             record=recorded.record,
             token=recorded.token,
-            receipt_url=_receipt_link(site.tenant_id, recorded.record["id"]),
+            receipt_url=receipt_address(site.tenant_id, recorded.record["id"]),
         )
         response.status_code = 201
         set_cookies(response, site, recorded.claims, recorded.token)
@@ -190,7 +183,7 @@ class Link(MethodView):
         response = jsonify(
             record=linked.record,
             token=linked.token,
-            receipt_url=_receipt_link(site.tenant_id, linked.record["id"])
+            receipt_url=receipt_address(site.tenant_id, linked.record["id"])
             if linked.record
             else None,
             changed=linked.changed,
@@ -214,7 +207,11 @@ class Me(MethodView):
         del site_key
         site = current_site()
         history = use(Consents).history(site, presented_token(site))
-        return {"record": history[0], "history": history}
+        return {
+            "record": history[0],
+            "history": history,
+            "receipt_url": receipt_address(site.tenant_id, history[0]["id"]),
+        }
 
     @visitors.arguments(TokenHeader, location="headers")
     @visitors.response(200, ErasedOut)
@@ -225,24 +222,6 @@ class Me(MethodView):
         site = current_site()
         response = jsonify(erased_records=use(Consents).erase(site, presented_token(site)))
         _delete_cookies(response, site)
-        return response
-
-
-@records.route("/v1/records/<uuid:record_id>/receipt.json")
-class ReceiptJson(MethodView):
-    """A receipt for programs."""
-
-    @records.arguments(ReceiptQuery, location="query")
-    @records.response(200, ReceiptOut)
-    @records.alt_response(404, schema=ErrorOut, description="The link is not whole, or was erased.")
-    def get(self, query: dict[str, Any], record_id: UUID) -> Response:
-        """Give the record and its signature to whoever holds the receipt link."""
-        receipt = use(Consents).receipt(query["tenant"], record_id, query["proof"])
-        response = jsonify(
-            record=receipt.record,
-            signature=_signature_out(Signature(receipt.key_id, receipt.signature)),
-        )
-        response.headers["Cache-Control"] = "private, no-store"
         return response
 
 
@@ -258,7 +237,7 @@ class Record(MethodView):
         record = find_record(
             use(Database), use(Keyring), current_tenant().id, record_id, by=current_actor()
         )
-        signature = _signature_out(record.signature) if record.signature else None
+        signature = signature_out(record.signature) if record.signature else None
         return jsonify(
             {**shown_record(record, receipt_link(record)), "signature": signature},
         )
@@ -283,21 +262,18 @@ class Visitor(MethodView):
 class Jwks(MethodView):
     """The public keys."""
 
-    @records.response(200, Schema.from_dict({"keys": fields.List(fields.Dict())}, name="Jwks"))
+    @records.response(200, JwksOut)
     def get(self) -> Response:
-        """Give the public keys that records were and are signed with (RFC 7517)."""
+        """Give the public keys that records were and are signed with (RFC 7517).
+
+        Keys of which only the public half is left are among them, and those that were stolen: these
+        say so.
+        """
         response = jsonify(use(Keyring).jwks())
+        # A new key signs a minute after it is published: by then nobody is to hold an older list.
         response.headers["Access-Control-Allow-Origin"] = "*"
-        response.headers["Cache-Control"] = "public, max-age=300"
+        response.headers["Cache-Control"] = "public, max-age=30"
         return response
-
-
-def _signature_out(signature: Signature) -> dict[str, str]:
-    return {
-        "algorithm": "Ed25519",
-        "key_id": signature.key_id,
-        "value": base64_encode(signature.value).decode(),
-    }
 
 
 def set_cookies(response: Response, site: Site, claims: Claims, token: str) -> None:
@@ -340,10 +316,11 @@ def circumstances_of_call(*, gpc: bool) -> Circumstances:
 
 def receipt_link(record: FoundRecord) -> str | None:
     """Return the link that the visitor has to a record of the current tenant; None once erased."""
-    return None if record.erased_at else _receipt_link(current_tenant().id, str(record.id))
+    return None if record.erased_at else receipt_address(current_tenant().id, str(record.id))
 
 
-def _receipt_link(tenant_id: UUID, record_id: str) -> str:
-    proof = quote(use(Consents).receipt_proof(tenant_id, record_id))
+def receipt_address(tenant_id: UUID, record_id: UUID | str) -> str:
+    """Return the receipt link of a record: whoever holds it can read the receipt."""
+    proof = quote(link_proof(use(Keyring), tenant_id, record_id))
     path = f"/v1/records/{record_id}/receipt.json"
     return f"{public_url()}{path}?tenant={tenant_id}&proof={proof}"

@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, post_load, validate
 
 from consent_service.consents.record import ACTIONS, SURFACES, Decision
+from consent_service.key_file import REASONS
 
 #: A page that was left open for longer than a day says nothing about how long somebody thought.
 LONGEST_MS = 86_400_000
@@ -149,6 +150,9 @@ class VisitorOut(Schema):
             "from before they were linked."
         },
     )
+    receipt_url = fields.String(
+        required=True, metadata={"description": "The newest record's receipt link."}
+    )
 
 
 class SignatureOut(Schema):
@@ -157,6 +161,51 @@ class SignatureOut(Schema):
     algorithm = fields.String()
     key_id = fields.String(metadata={"description": "A key of /.well-known/jwks.json."})
     value = fields.String(metadata={"description": "base64url"})
+
+
+class KeyRevokedOut(Schema):
+    """That the key of a signature must not be used any more."""
+
+    revoked_at = fields.String(required=True, metadata={"description": "Since when, RFC 3339."})
+    reason = fields.String(
+        required=True,
+        validate=validate.OneOf(REASONS),
+        metadata={
+            "description": "`compromised`: somebody else may have signed as well; whether the "
+            "record is genuine, the ledger tells. `lost`: its signatures count as before."
+        },
+    )
+
+
+class JwkRevokedOut(Schema):
+    """The same as a JWK has it, in the form of OpenID Federation's historical keys."""
+
+    revoked_at = fields.Integer(required=True, metadata={"description": "Seconds since 1970."})
+    reason = fields.String(required=True, validate=validate.OneOf(REASONS))
+
+
+class JwkOut(Schema):
+    """A public record key (RFC 8037, RFC 9864)."""
+
+    kty = fields.String(required=True, validate=validate.Equal("OKP"))
+    crv = fields.String(required=True, validate=validate.Equal("Ed25519"))
+    x = fields.String(required=True, metadata={"description": "The key: 32 bytes, base64url."})
+    kid = fields.String(required=True, metadata={"description": "Its thumbprint (RFC 7638)."})
+    alg = fields.String(required=True, validate=validate.Equal("Ed25519"))
+    use = fields.String(required=True, validate=validate.Equal("sig"))
+    revoked = fields.Nested(
+        JwkRevokedOut,
+        metadata={
+            "description": "Only of keys that sign no more: what a `compromised` key signed counts "
+            "where the ledger held it; what a `lost` key signed counts as before."
+        },
+    )
+
+
+class JwksOut(Schema):
+    """A JWK Set (RFC 7517): the keys that records are and were signed with, oldest first."""
+
+    keys = fields.List(fields.Nested(JwkOut), required=True)
 
 
 class FoundRecordOut(Schema):
@@ -174,6 +223,12 @@ class FoundRecordOut(Schema):
         required=True,
         allow_none=True,
         metadata={"description": "Whether one of our keys has signed just this."},
+    )
+    key_revoked = fields.Nested(
+        KeyRevokedOut,
+        required=True,
+        allow_none=True,
+        metadata={"description": "Null while the key that signed may be used."},
     )
     previous_id = fields.String(
         required=True, allow_none=True, metadata={"description": "The visitor's record before."}
@@ -217,10 +272,3 @@ class ErasedOut(Schema):
     """How much was erased."""
 
     erased_records = fields.Integer()
-
-
-class ReceiptOut(Schema):
-    """The visitor's copy of a record."""
-
-    record = fields.Nested(RecordOut)
-    signature = fields.Nested(SignatureOut)

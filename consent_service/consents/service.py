@@ -14,15 +14,16 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from enum import Enum, auto
 from typing import Any
-from uuid import UUID
 
 from sqlalchemy import Connection, Row, delete, select, update
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
 from consent_service.consents import store, tokens
+from consent_service.consents.feed import CLOCK_SKEW_SECONDS
 from consent_service.consents.models import CurrentStateRow, LinkedUserRow, RecordRow
 from consent_service.consents.record import (
     Circumstances,
@@ -35,21 +36,19 @@ from consent_service.consents.record import (
 )
 from consent_service.consents.store import Request
 from consent_service.consents.tokens import Claims
-from consent_service.db import Database, database_ms
+from consent_service.db import OVERLAP_MS, Database, database_ms
 from consent_service.errors import (
     IdempotencyKeyReused,
     NoticeChanged,
-    UnknownRecord,
     UnknownVisitor,
     ValidationFailed,
 )
+from consent_service.ledger.directory import LedgerDirectory
 from consent_service.notices.configuration import Notice
 from consent_service.notices.service import NoticeDirectory
 from consent_service.regions.rules import Rule
 from consent_service.signing import Keyring, canonical_json, sha256
 from consent_service.tenants.service import Site
-
-RECEIPT_SALT = "receipt"
 
 _records = RecordRow.__table__.c
 
@@ -63,15 +62,6 @@ class Recorded:
     token: str
 
 
-@dataclass(frozen=True)
-class Receipt:
-    """A record with its signature."""
-
-    record: Mapping[str, Any]
-    key_id: str
-    signature: bytes
-
-
 class Absent(Enum):
     """Why the database holds no choice of a visitor."""
 
@@ -82,11 +72,18 @@ class Absent(Enum):
 class Consents:
     """Visitors' decisions."""
 
-    def __init__(self, database: Database, keys: Keyring, notices: NoticeDirectory) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: Keyring,
+        notices: NoticeDirectory,
+        ledgers: LedgerDirectory,
+    ) -> None:
         """Take what is needed."""
         self._database = database
         self._keys = keys
         self._notices = notices
+        self._ledgers = ledgers
 
     def record_decision(  # noqa: PLR0913 - who, what, how and under which rule
         self,
@@ -103,8 +100,10 @@ class Consents:
         :raises NoticeChanged: when another notice is in force than the one decided on
         :raises ValidationFailed: when the decision does not fit the notice
         :raises IdempotencyKeyReused: when the key was used for another decision
+        :raises LedgerSuspended: when nothing may be stored for the tenant
         :raises Unavailable: when it cannot be stored now; nothing was
         """
+        self._ledgers.check_writable(site.tenant_id)
         notice = self._notices.in_force(site)
         if decision.notice_version != notice.version:
             raise NoticeChanged
@@ -220,37 +219,15 @@ class Consents:
         random ids with nothing attached, so that tokens still about are known to be void.
 
         :raises UnknownVisitor: when the token is not valid or everything was erased before
+        :raises LedgerSuspended: when nothing may be erased for the tenant
         """
+        self._ledgers.check_writable(site.tenant_id)
         claims = self._known(site, token)
         return store.transact(
             self._database,
             site,
             lambda connection: _erase(connection, self._keys, site, claims.visitor_id),
         )
-
-    def receipt(self, tenant_id: UUID | None, record_id: UUID, proof: str) -> Receipt:
-        """Return a record with its signature to whoever holds its receipt link.
-
-        :param proof: the link's signature
-        :raises UnknownRecord: when there is no such record, or the link is not whole
-        """
-        signed = _receipt_subject(tenant_id, record_id)
-        if tenant_id is None or not self._keys.signer(RECEIPT_SALT).verify_signature(signed, proof):
-            raise UnknownRecord
-        with self._database.reading(tenant_id) as connection:
-            row = connection.execute(
-                select(_records.document, _records.key_id, _records.signature).where(
-                    _records.tenant_id == tenant_id, _records.id == record_id
-                )
-            ).one_or_none()
-        if row is None or row.document is None:
-            raise UnknownRecord
-        return Receipt(json.loads(row.document), row.key_id, row.signature)
-
-    def receipt_proof(self, tenant_id: UUID, record_id: str) -> str:
-        """Return the signature that makes a receipt link."""
-        signed = _receipt_subject(tenant_id, record_id)
-        return self._keys.signer(RECEIPT_SALT).get_signature(signed).decode()
 
     def read_token(self, site: Site, token: str | None) -> Claims | None:
         """Return what a token of this site says, or None."""
@@ -283,6 +260,23 @@ class Consents:
             states = store.find_users_states(connection, site, hashes.values())
         return {user: _current(site, states.get(hashes[user])) for user in users}
 
+    def newest_since(self, site: Site, moment: datetime) -> dict[str, int]:
+        """Return the visitors whose choice changed since a moment by this node's clock.
+
+        With the sequence of each one's newest record, or :data:`tokens.ERASED`, as the gate weighs
+        it. Who became another visitor by linking has a newer one too. A first choice is not among
+        them.
+
+        :raises Unavailable: when the database cannot be asked
+        """
+        since_ms = int(moment.timestamp() - CLOCK_SKEW_SECONDS) * 1000 - OVERLAP_MS
+        with self._database.reading(site.tenant_id) as connection:
+            changed = store.find_changed(connection, site, since_ms)
+        return {
+            row.visitor_id: tokens.ERASED if row.record_id is None else row.sequence
+            for row in changed
+        }
+
     def _known(self, site: Site, token: str | None) -> Claims:
         claims = self.read_token(site, token)
         if claims is None:
@@ -294,10 +288,6 @@ def _current(site: Site, state: Row[Any] | None) -> Claims | Absent:
     if state is None:
         return Absent.UNKNOWN
     return Absent.ERASED if state.record_id is None else store.claims_of(site, state)
-
-
-def _receipt_subject(tenant_id: UUID | None, record_id: UUID | str) -> str:
-    return f"{tenant_id} {record_id}"
 
 
 def _request(decision: Decision, idempotency_key: str) -> Request:

@@ -8,14 +8,25 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from consent_service import clock
 from consent_service.consents import tokens
@@ -207,6 +218,16 @@ def find_states(
         )
     )
     return {row.asked: row for row in connection.execute(query)}
+
+
+def find_changed(connection: Connection, site: Site, since_ms: int) -> Sequence[Row[Any]]:
+    """Return the states of a site that changed since a moment by the database's clock."""
+    query: Select[Any] = select(_states.visitor_id, _states.sequence, _states.record_id).where(
+        _states.tenant_id == site.tenant_id,
+        _states.site_id == site.id,
+        _states.changed_ms > since_ms,
+    )
+    return connection.execute(query).all()
 
 
 def find_users_states(

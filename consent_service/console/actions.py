@@ -16,6 +16,7 @@ ACTIONS = {
     "notice_draft.saved": N_("Draft of a notice saved"),
     "notice_draft.discarded": N_("Draft of a notice thrown away"),
     "notice.published": N_("Notice published"),
+    "ledger.reopened": N_("Ledger closed and another one begun"),
     "record.read": N_("Record looked up"),
     "api_key.created": N_("API key made"),
     "api_key.rotated": N_("API key rotated"),

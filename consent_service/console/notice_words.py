@@ -26,6 +26,7 @@ WORDING = (
             "language": later("Choice of language (read out)"),
             "policy_link": later("Link to the privacy policy"),
             "contact": later("Head above the officer's address"),
+            "receipt": later("Link to the visitor's own receipt"),
             "notice_changed": later("Why somebody is asked again"),
             "notice_new": later("Purposes that are new"),
             "gpc_honoured": later("Privacy signal: it is obeyed"),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from flask import redirect, render_template, request, url_for
+from flask_babel import format_date
 from flask_babel import gettext as _
 from werkzeug.wrappers import Response
 
@@ -24,11 +27,15 @@ from consent_service.console.regions import regime_name, region_name
 from consent_service.console.sentences import N_
 from consent_service.db import Database
 from consent_service.errors import NotFound
+from consent_service.ledger.checkpoint import Proof
+from consent_service.ledger.service import LedgerBroken, prove
 from consent_service.notices.history import get_version
 from consent_service.signing import Keyring
 from consent_service.tenants.auth import current_tenant, named_site
 from consent_service.tenants.service import Site
 from consent_service.wiring import use
+
+log = logging.getLogger(__name__)
 
 Page = Response | str | tuple[str, int]
 
@@ -74,12 +81,17 @@ def record(tenant: str, record_id: UUID) -> str:
     del tenant
     tenant_id = current_tenant().id
     found = find_record(use(Database), use(Keyring), tenant_id, record_id, by=current_actor())
+    revoked = found.key_revoked
+    stolen_at = revoked.at if revoked and revoked.reason == "compromised" else None
     return render_template(
         "console/record.html",
         found=found,
+        stolen_at=stolen_at and format_date(stolen_at, "d MMM y"),
         content=found.record,
+        ledger=_ledger_state(tenant_id, found),
         names=_purpose_names(named_site(found.site_key), found),
         receipt_url=receipt_link(found),
+        receipt_page=(receipt_link(found) or "").replace("/receipt.json", "/receipt.html"),
         said=word_name,
         region_name=region_name,
         regime_name=regime_name,
@@ -103,6 +115,26 @@ def visitor(tenant: str, site_key: str, visitor_id: str) -> str:
 def word_name(word: str) -> str:
     """Return what an action, a surface or a state of a record is called, in the page's language."""
     return str(_(_WORDS[word])) if word in _WORDS else word
+
+
+@dataclass(frozen=True)
+class LedgerState:
+    """Where a record, or the tombstone it left, is in the ledger.
+
+    :ivar proof: None while it waits, and where the ledger does not hold together
+    """
+
+    proof: Proof | None = None
+    broken: bool = False
+
+
+def _ledger_state(tenant_id: UUID, found: FoundRecord) -> LedgerState:
+    try:
+        erased = found.erased_at is not None
+        return LedgerState(prove(use(Database), tenant_id, found.id, tombstone=erased))
+    except LedgerBroken:
+        log.exception("a record is not proved", extra={"record": str(found.id)})
+        return LedgerState(broken=True)
 
 
 def _purpose_names(site: Site, found: FoundRecord) -> dict[str, str]:

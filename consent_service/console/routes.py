@@ -18,7 +18,6 @@ from consent_service.console import (
     users,
 )
 from consent_service.console.blueprints import entrance, own, workspace
-from consent_service.console.preview import preview
 
 __all__ = [
     "audit",
@@ -27,7 +26,6 @@ __all__ = [
     "keys",
     "notices",
     "own",
-    "preview",
     "provider",
     "quarterly",
     "records",

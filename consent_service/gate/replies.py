@@ -77,6 +77,12 @@ def batch_body(purpose: str, answers: Mapping[str, Answer]) -> dict[str, Any]:
     }
 
 
+def token_reply(token: str, expires_at: int) -> Reply:
+    """Give a token that says the answer, for edge servers."""
+    body = {"token": token, "expires_at": rfc3339_seconds(expires_at)}
+    return Reply("200 OK", _JSON, orjson.dumps(body))
+
+
 def auth_reply(answer: Answer) -> Reply:
     """Give yes or no, for reverse proxies (nginx ``auth_request`` and its like)."""
     denial = answer.denial

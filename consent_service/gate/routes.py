@@ -5,8 +5,10 @@ Also where the gate's calls are documented.
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from flask import Response, request
 from flask.views import MethodView
@@ -22,21 +24,24 @@ from consent_service.consents.routes import (
 )
 from consent_service.consents.service import Consents
 from consent_service.db import Database
-from consent_service.errors import UnknownService
+from consent_service.errors import NoHistory, UnknownService
+from consent_service.gate.edge import Edge
+from consent_service.gate.edge_token import LIST_TTL_SECONDS
 from consent_service.gate.replies import (
     Reply,
     auth_reply,
     batch_body,
     json_reply,
     script_reply,
+    token_reply,
 )
-from consent_service.gate.service import Answer, Asked, Gate, Question
-from consent_service.limits import limit
+from consent_service.gate.service import Answer, Asked, Gate, Question, Renewed
+from consent_service.limits import limit, limit_tokens
 from consent_service.regions.rules import place_of
-from consent_service.tenants.auth import allow_site_pages
+from consent_service.tenants.auth import allow_site_pages, current_site
 from consent_service.tenants.schemas import site_field
 from consent_service.tenants.service import site_of
-from consent_service.web import Blueprint, ErrorOut
+from consent_service.web import Blueprint, ErrorOut, public_url
 from consent_service.wiring import use
 
 gate = Blueprint(
@@ -48,6 +53,27 @@ gate = Blueprint(
 gate.after_request(allow_site_pages)
 limit(gate)
 
+
+#: For edge servers, which decide by a token and a list of those that count no more.
+edge = Blueprint(
+    "edge",
+    __name__,
+    url_prefix="/v1/gate",
+    description="The gate's answer as a token, for servers that decide without asking again.",
+)
+edge.after_request(allow_site_pages)
+limit_tokens(edge)
+
+statuses = Blueprint(
+    "statuses",
+    __name__,
+    url_prefix="/v1/gate",
+    description="Which edge tokens count no more.",
+)
+limit(statuses)
+
+#: A list that is shorter gains nothing by being compressed once more.
+_WORTH_PACKING = 1000
 
 #: For programs that hold ids and no tokens. Pages have no business here.
 batch = Blueprint(
@@ -156,6 +182,81 @@ class GateScript(MethodView):
         return _respond(question, query["gpc"], lambda answer: script_reply(answer, loader))
 
 
+class TokenQuery(SignalQuery):
+    """A question whose answer an edge server goes by."""
+
+    site = fields.String(required=True, metadata={"description": "The site's key."})
+    purpose = fields.List(
+        fields.String(),
+        load_default=(),
+        metadata={
+            "description": "A purpose's key; repeat it to ask about several. Without any, all that "
+            "the notice asks about."
+        },
+    )
+
+
+class TokenOut(Schema):
+    """An edge token."""
+
+    token = fields.String(required=True, metadata={"description": "See docs/edge.md."})
+    expires_at = fields.String(required=True)
+
+
+class StatusQuery(Schema):
+    """Whose list it is."""
+
+    site = fields.String(required=True, metadata={"description": "The site's key."})
+
+
+@edge.route("/token")
+class EdgeToken(MethodView):
+    """The answer to carry along."""
+
+    @edge.arguments(TokenHeader, location="headers")
+    @edge.arguments(TokenQuery, location="query")
+    @edge.response(200, TokenOut)
+    @edge.alt_response(404, schema=ErrorOut, description="Unknown site.")
+    @edge.alt_response(422, schema=ErrorOut, description="The question is not well put.")
+    def get(self, _: dict[str, str], query: dict[str, Any]) -> Response:
+        """Ask as for the whole answer, and get it signed, for a server that cannot ask itself."""
+        site, asked = current_site(), tuple(query["purpose"])
+        question = use(Gate).checked_question(
+            site.site_key, asked or use(Gate).optional_purposes(site)
+        )
+
+        def put(renewed: Renewed) -> Reply:
+            claims = renewed.claims or use(Consents).read_token(site, presented_token(site))
+            issued = use(Edge).issue(question, renewed.answer, claims, service=public_url())
+            return token_reply(*issued)
+
+        return _respond_renewed(question, query["gpc"], put)
+
+
+@statuses.route("/status/<uuid:list_id>")
+class StatusList(MethodView):
+    """What takes tokens back."""
+
+    @statuses.arguments(StatusQuery, location="query")
+    @statuses.response(200, content_type="application/statuslist+jwt")
+    @statuses.alt_response(404, schema=ErrorOut, description="The site has no such list any more.")
+    @statuses.alt_response(501, schema=ErrorOut, description="The list of another moment.")
+    def get(self, query: dict[str, str], list_id: UUID) -> Response:
+        """Get the list that a token names (draft-ietf-oauth-status-list-20, section 8)."""
+        del query
+        if "time" in request.args:
+            raise NoHistory
+        signed = use(Edge).status_list(current_site(), list_id, service=public_url()).encode()
+        response = Response(signed, content_type="application/statuslist+jwt")
+        if len(signed) > _WORTH_PACKING and request.accept_encodings["gzip"]:
+            response.data = gzip.compress(signed, 6, mtime=0)
+            response.headers["Content-Encoding"] = "gzip"
+        response.vary.add("Accept-Encoding")
+        response.headers["Access-Control-Allow-Origin"] = "*"
+        response.headers["Cache-Control"] = f"public, max-age={LIST_TTL_SECONDS}"
+        return response
+
+
 class BatchIn(Schema):
     """A question about many visitors."""
 
@@ -228,6 +329,10 @@ class GateBatch(MethodView):
 
 def _respond(question: Question, said: str, put: Callable[[Answer], Reply]) -> Response:
     """Answer, and give the visitor a new token if theirs was old."""
+    return _respond_renewed(question, said, lambda renewed: put(renewed.answer))
+
+
+def _respond_renewed(question: Question, said: str, put: Callable[[Renewed], Reply]) -> Response:
     consents = use(Consents)
     renewed = use(Gate).answer_renewing(
         question,
@@ -235,7 +340,7 @@ def _respond(question: Question, said: str, put: Callable[[Answer], Reply]) -> R
         gpc=gpc_signalled(said=said == "1"),
         environ=request.environ,
     )
-    reply = put(renewed.answer)
+    reply = put(renewed)
     response = Response(reply.body, reply.status, list(reply.headers))
     if renewed.claims:
         token = consents.write_token(renewed.claims)

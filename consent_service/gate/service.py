@@ -19,7 +19,7 @@ from consent_service.consents.service import Absent, Consents
 from consent_service.consents.tokens import Claims
 from consent_service.errors import Unavailable, ValidationFailed
 from consent_service.gate.decision import ALLOWING, decide
-from consent_service.notices.configuration import Loader, Notice
+from consent_service.notices.configuration import ESSENTIAL, Loader, Notice
 from consent_service.notices.service import NoticeDirectory
 from consent_service.regions.rules import Place
 from consent_service.regions.service import Regions
@@ -106,6 +106,26 @@ class Gate:
         self._feed = feed
         self._token_seconds = token_seconds
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether this process may have missed what changed."""
+        return self._feed.silent_seconds > STALE_SECONDS
+
+    def material_version(self, site: Site) -> int:
+        """Return the version of the site's notice from which on choices and answers count.
+
+        :raises UnknownSite: when the site has no notice
+        """
+        return self._notices.in_force(site).material_version
+
+    def optional_purposes(self, site: Site) -> tuple[str, ...]:
+        """Return all that the site's notice asks about.
+
+        :raises UnknownSite: when the site has no notice
+        """
+        categories = self._notices.in_force(site).categories
+        return tuple(key for key, category in categories.items() if category != ESSENTIAL)
+
     def question(self, site_key: str, keys: tuple[str, ...]) -> Question | None:
         """Return the question if it is well put: a site with a notice, and purposes it has."""
         site = self._sites.get(site_key)
@@ -149,7 +169,7 @@ class Gate:
             claims,
             presented=token is not None,
             newest=self._feed.newest.get(claims.visitor_id, 0) if claims else 0,
-            stale=self._feed.silent_seconds > STALE_SECONDS,
+            stale=self.is_stale,
             now=now,
             gpc=gpc,
             place=self._regions.place(environ),
@@ -173,7 +193,7 @@ class Gate:
             presented=True,
             newest=tokens.ERASED if current is Absent.ERASED else 0,
             known=current is not Absent.UNKNOWN,
-            stale=current is None or self._feed.silent_seconds > STALE_SECONDS,
+            stale=current is None or self.is_stale,
             now=int(time.time()),
             gpc=gpc,
             place=self._regions.place(environ),
@@ -206,7 +226,7 @@ class Gate:
                 presented=True,
                 newest=tokens.ERASED if current is Absent.ERASED else 0,
                 known=current is not Absent.UNKNOWN,
-                stale=self._feed.silent_seconds > STALE_SECONDS,
+                stale=self.is_stale,
                 now=now,
                 gpc=claims.gpc,
                 place=place,

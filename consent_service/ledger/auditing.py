@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from itsdangerous.encoding import base64_decode
 
 from consent_service.db import Database
 from consent_service.ledger import audit_store, store
@@ -40,7 +39,7 @@ from consent_service.ledger.merkle import (
     leaf_hash,
 )
 from consent_service.ledger.store import Leaf, Ledger, PendingLeaf
-from consent_service.signing import Keyring
+from consent_service.signing import Keyring, PublicKey
 
 #: Leaves that are read at once.
 STEP = 1000
@@ -54,9 +53,6 @@ _FILLED = 1_000_000
 #: What each kind of finding means, for whoever has to mend it.
 MEANINGS = {
     "checkpoint_extra": "a checkpoint of a tree that is not here: leaves were lost or taken away",
-    "checkpoint_key_compromised": (
-        "nothing newer vouches for the log yet; the next leaf brings a checkpoint by another key"
-    ),
     "checkpoint_malformed": "the checkpoint was changed after it was signed",
     "checkpoint_root": "leaves were changed, swapped or added after the checkpoint was signed",
     "checkpoint_signature": "nobody who has our keys signed this; or a key is gone from the file",
@@ -118,20 +114,19 @@ class Report:
 
 
 @dataclass(frozen=True)
-class PublicKey:
+class VerifyingKey:
     """A record key of ours, retired ones included, as all the world knows it."""
 
     id: str
     public: bytes
-    compromised: bool
+    stolen: bool
     _verifier: Ed25519PublicKey
 
     @classmethod
-    def of(cls, jwk: Mapping[str, Any]) -> PublicKey:
-        """Read a key of the published set."""
-        public = base64_decode(jwk["x"])
-        compromised = jwk.get("revoked", {}).get("reason") == "compromised"
-        return cls(jwk["kid"], public, compromised, Ed25519PublicKey.from_public_bytes(public))
+    def of(cls, key: PublicKey) -> Self:
+        """Make one of a key as the key file has it."""
+        stolen = key.revoked is not None and key.revoked.reason == "compromised"
+        return cls(key.id, key.public, stolen, Ed25519PublicKey.from_public_bytes(key.public))
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Say whether the key has signed this."""
@@ -142,10 +137,9 @@ class PublicKey:
         return True
 
 
-def public_keys(keys: Keyring) -> dict[str, PublicKey]:
+def public_keys(keys: Keyring) -> dict[str, VerifyingKey]:
     """Return all record keys that anything may be signed with, by their ids."""
-    found = map(PublicKey.of, keys.jwks()["keys"])
-    return {key.id: key for key in found}
+    return {key.id: VerifyingKey.of(key) for key in keys.public_keys()}
 
 
 class LedgerAudit:
@@ -155,7 +149,7 @@ class LedgerAudit:
         self,
         database: Database,
         tenant_id: UUID,
-        keys: Mapping[str, PublicKey],
+        keys: Mapping[str, VerifyingKey],
         witnesses: Sequence[NoteKey],
         report: Report,
     ) -> None:
@@ -235,7 +229,7 @@ class _Walk:
     def __init__(
         self,
         ledger: Ledger,
-        keys: Mapping[str, PublicKey],
+        keys: Mapping[str, VerifyingKey],
         witnesses: Sequence[NoteKey],
         report: Report,
     ) -> None:
@@ -251,8 +245,7 @@ class _Walk:
         #: The newest checkpoint that holds, and how many after it do not.
         self._held = 0
         self._failed: list[int] = []
-        #: Whether a key that counts has signed the head's checkpoint, and what that says.
-        self._head_signed: bool | None = None
+        #: What the head's own checkpoint says.
         self._head_root: bytes | None = None
         expected = origin_of(ledger.tenant_id, ledger.number)
         if ledger.origin != expected:
@@ -295,11 +288,8 @@ class _Walk:
         # Of a checkpoint that says the same as the head there is a finding already.
         if self.ledger.root not in {root, self._head_root}:
             self._found("head_wrong", f"has a head of size {self.ledger.size} with another root")
-        if self._head_signed is None and self.ledger.size:
+        if self._head_root is None and self.ledger.size:
             self._found("head_unsigned", f"has no checkpoint of its head, size {self.ledger.size}")
-        if self._head_signed is False:
-            said = "is the newest, and no key that counts has signed it"
-            self._found("checkpoint_key_compromised", said, size=self.ledger.size)
 
     def _entries(self, leaves: Sequence[Leaf], stop: int) -> Iterator[bytes]:
         """Give what the leaves hold, and something for each that is missing.
@@ -374,8 +364,8 @@ class _Walk:
         elif len(good) < len(ours):
             bad = ", ".join(key.id for key, _ in ours if key not in good)
             self._found("checkpoint_signature", f"has a wrong signature by {bad}", size=size)
-        if size == self.ledger.size:
-            self._head_signed = not good or any(not key.compromised for key in good)
+        if good and all(key.stolen for key in good):
+            self._report.counts["checkpoints_stolen"] += 1
 
     def _check_cosignature(
         self, size: int, witness: str, line: str, notes: Mapping[int, str]

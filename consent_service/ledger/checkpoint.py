@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import re
 from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -25,7 +24,11 @@ ED25519_COSIGNATURE = 4
 PROOF_HEADER = "c2sp.org/tlog-proof@v1"
 
 _KEY_ID_BYTES = 4
-_SIGNATURE_LINE = re.compile(r"— ([^\s+]+) ([A-Za-z0-9+/]+={0,2})")
+_NAME = r"[^\s+]+"
+_KEY = re.compile(rf"({_NAME})\+([0-9a-f]{{8}})\+(\S+)")
+_SIGNATURE_LINE = re.compile(rf"— ({_NAME}) (\S+)")
+#: What a note's text must not hold, but for ends of lines.
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -54,16 +57,12 @@ class NoteKey(NamedTuple):
 
         :raises ValueError: when it is not a key of a kind that is known here
         """
-        name, _, rest = text.partition("+")
-        id_, _, encoded = rest.partition("+")
-        try:
-            kind_and_key = b64decode(encoded, validate=True)
-        except NotBase64:
-            kind_and_key = b""
-        if len(kind_and_key) != 1 + HASH_BYTES or not name:
+        found = _KEY.fullmatch(text)
+        kind_and_key = _unbase64(found[3]) if found else None
+        if not found or not kind_and_key or len(kind_and_key) != 1 + HASH_BYTES:
             raise ValueError("is not like NAME+ID+KEY, as C2SP's signed-note has it")
-        key = cls(name, kind_and_key[0], kind_and_key[1:])
-        if key.kind not in {ED25519, ED25519_COSIGNATURE} or key.id.hex() != id_:
+        key = cls(found[1], kind_and_key[0], kind_and_key[1:])
+        if key.kind not in {ED25519, ED25519_COSIGNATURE} or key.id.hex() != found[2]:
             raise ValueError("is not the key that it says it is, or not of a kind known here")
         return key
 
@@ -103,7 +102,7 @@ class SignedNote:
         """
         text, gap, rest = note.rpartition("\n\n")
         lines = rest.split("\n")
-        if not gap or lines.pop() or not lines or not text:
+        if not gap or lines.pop() or not lines or not text or _CONTROL.search(text):
             raise ProofRefused("the checkpoint is not a signed note: text, empty line, signatures")
         return cls(text + "\n", tuple(map(parse_signature, lines)))
 
@@ -112,13 +111,13 @@ class SignedNote:
         return any(
             _verifies(key.public, self.text.encode(), each.value)
             for each in self.signatures
-            if (each.name, each.key_id) == (key.name, key.id)
+            if key.kind == ED25519 and (each.name, each.key_id) == (key.name, key.id)
         )
 
     def cosigned_at(self, key: NoteKey) -> int | None:
         """Return when a witness has cosigned (seconds since 1970), None if it has not."""
         for each in self.signatures:
-            if (each.name, each.key_id) == (key.name, key.id):
+            if key.kind == ED25519_COSIGNATURE and (each.name, each.key_id) == (key.name, key.id):
                 at = int.from_bytes(each.value[:8])
                 if _verifies(key.public, cosigned_text(self.text, at), each.value[8:]):
                     return at
@@ -145,11 +144,12 @@ class Checkpoint:
         :raises ProofRefused: when it is not a checkpoint
         """
         lines = text.split("\n")
-        if len(lines) < 4 or lines[-1]:  # noqa: PLR2004 - three lines and their end
+        # Three lines or more, none of them empty, and the last one's end.
+        if len(lines) < 4 or lines.pop() or not all(lines):  # noqa: PLR2004
             raise ProofRefused("the checkpoint has not the lines origin, size and root")
         origin, size, root = lines[:3]
-        if not origin or not _DECIMAL.fullmatch(size):
-            raise ProofRefused("the checkpoint's origin or size is not right")
+        if not _DECIMAL.fullmatch(size):
+            raise ProofRefused("the checkpoint's size is not a number")
         return cls(origin, int(size), _hash(root, "the checkpoint's root"))
 
 
@@ -185,8 +185,10 @@ class Proof:
         lines = head.split("\n")
         if not gap or lines.pop(0) != PROOF_HEADER:
             raise ProofRefused(f"the proof does not begin with {PROOF_HEADER}")
-        if lines and lines[0].startswith("extra "):
-            lines.pop(0)
+        extra = lines.pop(0)[6:] if lines and lines[0].startswith("extra ") else ""
+        if _unbase64(extra) is None:
+            # Nothing vouches for what it says; but it must be well-formed.
+            raise ProofRefused("what the proof has as extra is not base64")
         named, _, index = lines.pop(0).partition(" ") if lines else ("", "", "")
         if named != "index" or not _DECIMAL.fullmatch(index):
             raise ProofRefused("the proof does not say the leaf's number")
@@ -210,11 +212,8 @@ def parse_signature(line: str) -> NoteSignature:
     :raises ProofRefused: when it is not a signature
     """
     found = _SIGNATURE_LINE.fullmatch(line)
-    try:
-        value = b64decode(found[2], validate=True) if found else b""
-    except NotBase64:
-        value = b""
-    if not found or len(value) <= _KEY_ID_BYTES:
+    value = _unbase64(found[2]) if found else None
+    if not found or value is None or len(value) <= _KEY_ID_BYTES:
         raise ProofRefused("a line under the checkpoint is not a signature")
     return NoteSignature(found[1], value[:_KEY_ID_BYTES], value[_KEY_ID_BYTES:])
 
@@ -230,14 +229,23 @@ def write_hashes(hashes: Sequence[bytes]) -> str:
 
 
 def _hash(text: str, what: str) -> bytes:
-    try:
-        found = b64decode(text, validate=True)
-    except (NotBase64, ValueError):
-        found = b""
-    # Only one way of writing it counts: b64decode lets the last bits be anything.
-    if len(found) != HASH_BYTES or b64encode(found).decode() != text:
+    found = _unbase64(text)
+    if found is None or len(found) != HASH_BYTES:
         raise ProofRefused(f"{what} is not {HASH_BYTES} bytes in base64")
     return found
+
+
+def _unbase64(text: str) -> bytes | None:
+    """Return what is written in base64; None unless it is written in the one right way.
+
+    Otherwise a proof could be changed without being refused: b64decode lets the last bits be
+    anything.
+    """
+    try:
+        found = b64decode(text, validate=True)
+    except ValueError:
+        return None
+    return found if b64encode(found).decode() == text else None
 
 
 def _verifies(public: bytes, message: bytes, signature: bytes) -> bool:

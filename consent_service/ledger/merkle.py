@@ -148,8 +148,11 @@ def tiles_for(index: int, size: int) -> set[tuple[int, int]]:
 def inclusion_proof(tiles: Tiles, index: int) -> list[bytes]:
     """Return what proves a leaf to be in the tree (RFC 9162, section 2.1.3.1), leaf to root.
 
-    :param index: of the leaf, less than the tree's size
+    :param index: of the leaf
+    :raises ValueError: when the tree has no such leaf
     """
+    if not 0 <= index < tiles.size:
+        raise ValueError(f"a tree of {tiles.size} leaves has none with number {index}")
     proof = []
     start, stop = 0, tiles.size
     while stop - start > 1:
@@ -166,8 +169,11 @@ def inclusion_proof(tiles: Tiles, index: int) -> list[bytes]:
 def consistency_proof(tiles: Tiles, first: int) -> list[bytes]:
     """Return what proves the tree of the first leaves to be in this (RFC 9162, section 2.1.4.1).
 
-    :param first: their number, from 1 to the tree's size
+    :param first: their number
+    :raises ValueError: when it is not from 1 to the tree's size
     """
+    if not 0 < first <= tiles.size:
+        raise ValueError(f"a tree of {tiles.size} leaves cannot go on from one of {first}")
     proof = []
     start, stop = 0, tiles.size
     while first < stop:
@@ -201,7 +207,7 @@ def verify_inclusion(
         raise ProofRefused("the leaf and the proof do not lead to the tree's root")
 
 
-def verify_consistency(  # noqa: C901
+def verify_consistency(
     *, first: int, second: int, first_root: bytes, second_root: bytes, proof: Sequence[bytes]
 ) -> None:
     """Check that a tree is what became of a smaller one (RFC 9162, section 2.1.4.2).
@@ -212,27 +218,29 @@ def verify_consistency(  # noqa: C901
     if not 0 < first <= second:
         raise ProofRefused(f"no tree of {second} leaves can be shown to go on from one of {first}")
     if first == second:
-        if proof:
-            raise ProofRefused("two trees of one size need no hashes")
-        if first_root != second_root:
-            raise ProofRefused("two trees of one size have different roots")
+        _verify_same(first_root, second_root, proof)
         return
-    if not proof:
-        raise ProofRefused("the proof is empty")
-    # The root of a complete tree is a node of the larger one; the proof leaves it out.
-    path = [first_root, *proof] if first & (first - 1) == 0 else proof
-    number, last = first - 1, second - 1
-    while number & 1:
-        number, last = number >> 1, last >> 1
+    # The smaller tree's last complete subtree is a node of both trees, and the path begins there.
+    # Where it is the whole smaller tree, the proof leaves it out.
+    level = (first & -first).bit_length() - 1
+    path = [first_root, *proof] if first == 1 << level else list(proof)
+    if not path or len(path[0]) != HASH_BYTES:
+        raise ProofRefused("the proof does not begin with a hash")
     old = new = path[0]
-    for sibling, left in _climb(number, last, path[1:]):
-        if left:
-            old = node_hash(sibling, old)
+    for sibling, left in _climb((first - 1) >> level, (second - 1) >> level, path[1:]):
+        old = node_hash(sibling, old) if left else old
         new = node_hash(sibling, new) if left else node_hash(new, sibling)
     if old != first_root:
         raise ProofRefused("the proof does not lead to the smaller tree's root")
     if new != second_root:
         raise ProofRefused("the proof does not lead to the larger tree's root")
+
+
+def _verify_same(first_root: bytes, second_root: bytes, proof: Sequence[bytes]) -> None:
+    if proof:
+        raise ProofRefused("two trees of one size need no hashes")
+    if first_root != second_root:
+        raise ProofRefused("two trees of one size have different roots")
 
 
 def _split(size: int) -> int:

@@ -12,7 +12,14 @@ from sqlalchemy import Connection, Select, delete, func, insert, literal, select
 from consent_service import clock
 from consent_service.ledger.bulk import any_of, insert_all
 from consent_service.ledger.checkpoint import Checkpoint, SignedNote, origin_of, with_signatures
-from consent_service.ledger.merkle import TILE_WIDTH, Node, ReadTile, leaf_hash, root_of
+from consent_service.ledger.merkle import (
+    TILE_WIDTH,
+    GrowingTree,
+    Node,
+    ReadTile,
+    leaf_hash,
+    root_of,
+)
 from consent_service.ledger.models import (
     CheckpointRow,
     CosignatureRow,
@@ -67,6 +74,18 @@ class Leaf(NamedTuple):
     commitment: bytes
 
 
+class Waiting(NamedTuple):
+    """How many leaves wait to be added, and since when the oldest of them does."""
+
+    number: int
+    since: datetime | None
+
+
+def every_ledger(connection: Connection) -> list[Ledger]:
+    """Return all ledgers of all tenants, within the directory's scope."""
+    return [Ledger(*row) for row in connection.execute(_ledgers_query())]
+
+
 def open_ledger(connection: Connection, tenant_id: UUID) -> Ledger | None:
     """Return the tenant's ledger that is added to; None before the first record."""
     query = _ledger_query(tenant_id).where(_ledgers.closed_at.is_(None))
@@ -110,6 +129,24 @@ def begin(connection: Connection, tenant_id: UUID, number: int = 1) -> Ledger:
     return made
 
 
+def suspend(connection: Connection, ledger: Ledger) -> None:
+    """Keep everybody from adding to a ledger."""
+    _change(connection, ledger, suspended_at=clock.now())
+
+
+def close(connection: Connection, ledger: Ledger) -> None:
+    """Have a ledger stay as it is for ever."""
+    _change(connection, ledger, closed_at=clock.now())
+
+
+def _change(connection: Connection, ledger: Ledger, **columns: datetime) -> None:
+    connection.execute(
+        update(LedgerRow)
+        .where(_ledgers.tenant_id == ledger.tenant_id, _ledgers.id == ledger.id)
+        .values(**columns)
+    )
+
+
 def pending(
     connection: Connection, tenant_id: UUID, limit: int, *, after: PendingLeaf | None = None
 ) -> list[PendingLeaf]:
@@ -133,11 +170,22 @@ def pending(
     return [PendingLeaf(*row) for row in connection.execute(query).all()]
 
 
-def waiting(connection: Connection, tenant_id: UUID) -> tuple[int, datetime | None]:
-    """Return how many leaves wait, and since when the oldest of them does."""
-    query = select(func.count(), func.min(_pending.added_at)).where(_pending.tenant_id == tenant_id)
-    number, since = connection.execute(query).one()
-    return number, since
+def waiting(connection: Connection, tenant_id: UUID) -> Waiting:
+    """Return what waits of one tenant."""
+    return _waiting(connection, _waiting_query().where(_pending.tenant_id == tenant_id))
+
+
+def waiting_of_all(connection: Connection) -> Waiting:
+    """Return what waits of all tenants, within the directory's scope."""
+    return _waiting(connection, _waiting_query())
+
+
+def _waiting_query() -> Select[Any, Any]:
+    return select(func.count(), func.min(_pending.added_at))
+
+
+def _waiting(connection: Connection, query: Select[Any, Any]) -> Waiting:
+    return Waiting(*connection.execute(query).one())
 
 
 def move_head(connection: Connection, ledger: Ledger, head: Checkpoint) -> bool:
@@ -223,6 +271,94 @@ def checkpoint(connection: Connection, ledger: Ledger, size: int) -> SignedNote 
     return with_signatures(SignedNote.parse(note), cosignatures)
 
 
+def checkpoints(
+    connection: Connection, ledger: Ledger, *, after: int, limit: int
+) -> list[tuple[int, SignedNote, datetime]]:
+    """Return sizes larger than ``after``, their checkpoints, and when each was made, in order."""
+    rows = connection.execute(
+        select(_checkpoints.size, _checkpoints.note, _checkpoints.made_at)
+        .where(
+            _checkpoints.tenant_id == ledger.tenant_id,
+            _checkpoints.ledger_id == ledger.id,
+            _checkpoints.size > after,
+        )
+        .order_by(_checkpoints.size)
+        .limit(limit)
+    ).all()
+    if not rows:
+        return []
+    cosignatures: dict[int, list[str]] = {}
+    for size, line in connection.execute(
+        select(_cosignatures.size, _cosignatures.line)
+        .where(
+            _cosignatures.tenant_id == ledger.tenant_id,
+            _cosignatures.ledger_id == ledger.id,
+            _cosignatures.size.between(rows[0].size, rows[-1].size),
+        )
+        .order_by(_cosignatures.size, _cosignatures.witness)
+    ):
+        cosignatures.setdefault(size, []).append(line)
+    return [
+        (size, with_signatures(SignedNote.parse(note), cosignatures.get(size, ())), made_at)
+        for size, note, made_at in rows
+    ]
+
+
+def made_at(connection: Connection, ledger: Ledger, size: int) -> datetime | None:
+    """Return when the checkpoint of a size was made; None where there is none."""
+    at: datetime | None = connection.execute(
+        select(_checkpoints.made_at).where(
+            _checkpoints.tenant_id == ledger.tenant_id,
+            _checkpoints.ledger_id == ledger.id,
+            _checkpoints.size == size,
+        )
+    ).scalar_one_or_none()
+    return at
+
+
+def newest_cosigned(
+    connection: Connection, ledger: Ledger, witness: str | None = None
+) -> int | None:
+    """Return the largest size that a witness, or the one of this name, has cosigned."""
+    query = select(func.max(_cosignatures.size)).where(
+        _cosignatures.tenant_id == ledger.tenant_id, _cosignatures.ledger_id == ledger.id
+    )
+    if witness is not None:
+        query = query.where(_cosignatures.witness == witness)
+    size: int | None = connection.execute(query).scalar_one()
+    return size
+
+
+def add_cosignature(
+    connection: Connection, ledger: Ledger, size: int, witness: str, line: str
+) -> None:
+    """Keep what a witness has put under the checkpoint of a size.
+
+    :raises IntegrityError: when it is kept already
+    """
+    row = {
+        "ledger_id": ledger.id,
+        "size": size,
+        "witness": witness,
+        "tenant_id": ledger.tenant_id,
+        "line": line,
+        "made_at": clock.now(),
+    }
+    connection.execute(insert(CosignatureRow), row)
+
+
+def count_cosignatures(connection: Connection, ledger: Ledger) -> int:
+    """Return how many witnesses have cosigned the newest checkpoint."""
+    number: int = connection.execute(
+        select(func.count()).where(
+            _cosignatures.tenant_id == ledger.tenant_id,
+            _cosignatures.ledger_id == ledger.id,
+            _cosignatures.size == ledger.size,
+        )
+    ).scalar_one()
+    return number
+
+
 def find_leaf(
     connection: Connection, tenant_id: UUID, record_id: UUID, *, tombstone: bool
 ) -> Leaf | None:
@@ -282,7 +418,16 @@ def tile_reader(connection: Connection, ledger: Ledger) -> ReadTile:
     return read
 
 
+def root_at(connection: Connection, ledger: Ledger, size: int) -> bytes:
+    """Return the root over a ledger's first leaves, from what is kept of the tree."""
+    return GrowingTree.at(size, tile_reader(connection, ledger)).root()
+
+
 def _ledger_query(tenant_id: UUID) -> Select[Any]:
+    return _ledgers_query().where(_ledgers.tenant_id == tenant_id)
+
+
+def _ledgers_query() -> Select[Any]:
     return select(
         _ledgers.id,
         _ledgers.tenant_id,
@@ -292,4 +437,4 @@ def _ledger_query(tenant_id: UUID) -> Select[Any]:
         _ledgers.root,
         _ledgers.suspended_at,
         _ledgers.closed_at,
-    ).where(_ledgers.tenant_id == tenant_id)
+    )

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+from consent_service.notices.defaults import default_texts, shipped
 from consent_service.regions.rules import Rule
 
 #: Browsers name Chinese by region, texts by script.
@@ -217,7 +218,9 @@ def _texts(
         ),
         "{days}": str(remember_days),
     }
-    texts = dict(content["texts"][language])
+    # A text that came later than the notice was published is the one that ships.
+    built_in = default_texts(language)["texts"] if language in shipped() else {}
+    texts = {**built_in, **content["texts"][language]}
     for key in ("body", "preferences_body"):
         # In one pass: a name that looks like a placeholder is only a name.
         texts[key] = _PLACEHOLDER.sub(lambda found: said[found[0]], texts[key])

@@ -17,6 +17,7 @@ from consent_service.errors import NotFound
 from consent_service.notices.configuration import Notice
 from consent_service.notices.difference import Change, difference
 from consent_service.notices.models import NoticeRow
+from consent_service.signing import sha256
 from consent_service.tenants.service import Site
 
 _notices = NoticeRow.__table__.c
@@ -125,6 +126,26 @@ def content_of(connection: Connection, site: Site, version: int) -> Mapping[str,
     query = select(_notices.content).where(_of_site(site), _notices.version == version)
     content = connection.execute(query).scalar_one_or_none()
     return None if content is None else dict(json.loads(content))
+
+
+def content_as_hashed(
+    database: Database, site: Site, version: int, content_hash: str
+) -> Mapping[str, Any] | None:
+    """Return what a version says, provided that this is its hash; None in any other case.
+
+    What is stored is the canonical form, so it is hashed as it is.
+    """
+    query = select(_notices.content).where(_of_site(site), _notices.version == version)
+    with database.reading(site.tenant_id) as connection:
+        content = connection.execute(query).scalar_one_or_none()
+    if content is None or hash_of(content.encode()) != content_hash:
+        return None
+    return dict(json.loads(content))
+
+
+def hash_of(canonical: bytes) -> str:
+    """Return what a notice is known by: a hash of its canonical form that says which it is."""
+    return f"sha256:{sha256(canonical).hex()}"
 
 
 def material_version(connection: Connection, site: Site) -> int:

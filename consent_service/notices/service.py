@@ -24,11 +24,7 @@ from consent_service.notices.difference import difference, kept
 from consent_service.notices.models import NoticeRow
 from consent_service.notices.paths import by_path, flattened
 from consent_service.regions.rules import Rule
-from consent_service.signing import sha256
 from consent_service.tenants.service import Site
-
-#: How tests and documents name the pieces; a hash says which function made it.
-_HASH_PREFIX = "sha256:"
 
 
 def publish_notice(database: Database, site: Site, document: object, *, by: Actor) -> Notice:
@@ -97,7 +93,7 @@ def _publish(connection: Connection, site: Site, content: Mapping[str, Any], by:
         site_id=site.id,
         version=version,
         material_version=version if material else history.material_version(connection, site),
-        content_hash=_HASH_PREFIX + sha256(canonical).hex(),
+        content_hash=history.hash_of(canonical),
         content=content,
         published_on=published_at.date(),
     )

@@ -13,6 +13,7 @@ from typing import Any
 from itsdangerous.encoding import base64_encode
 
 from consent_service.clock import rfc3339
+from consent_service.consents.record import signature_out
 from consent_service.ledger.checkpoint import Proof
 from consent_service.signing import Signature, canonical_json
 
@@ -59,15 +60,6 @@ def erasure_receipt(
 def signed(document: Mapping[str, Any], sign: Callable[[bytes], Signature]) -> dict[str, Any]:
     """Return a receipt with its own signature, over the canonical form of all else in it."""
     return {**document, "receipt_signature": signature_out(sign(canonical_json(document)))}
-
-
-def signature_out(signature: Signature) -> dict[str, str]:
-    """Return a signature as JSON values."""
-    return {
-        "algorithm": "Ed25519",
-        "key_id": signature.key_id,
-        "value": base64_encode(signature.value).decode(),
-    }
 
 
 def _evidence(

@@ -29,6 +29,8 @@ class LinkKey:
     retired_at: datetime | None
     #: None when the key file no longer has the key that it was derived from.
     secret: str | None = field(repr=False)
+    #: Whether the token key that it was derived from was stolen: then others know the secret.
+    stolen: bool = False
 
     @property
     def state(self) -> Literal["in_use", "retired", "lost"]:
@@ -115,4 +117,5 @@ def _link_key(row: Row[tuple[object, ...]], keys: Keyring, site: Site) -> LinkKe
         row.created_at,
         row.retired_at,
         f"link_{base64_encode(secret).decode()}" if secret else None,
+        stolen=keys.token_key_revoked(row.token_key_id),
     )

@@ -44,7 +44,7 @@ def invite(tenant_slug: str, email: str, role: str, language: str) -> None:
             f"Set {config.variable('public_url')} to the address under which people reach the "
             "console, e.g. https://consent.example.com."
         )
-    keys = Keyring(settings.keys_file)
+    keys = Keyring.of(settings)
     with db.opened(settings.database_url) as database:
         tenant = find_tenant(database, tenant_slug)
         for earlier in invitations.list_invitations(database, keys, tenant.id):
@@ -67,7 +67,7 @@ def invite(tenant_slug: str, email: str, role: str, language: str) -> None:
 def list_(tenant_slug: str) -> None:
     """Show who has access to the tenant TENANT_SLUG, and who is invited."""
     settings = config.load()
-    keys = Keyring(settings.keys_file)
+    keys = Keyring.of(settings)
     with db.opened(settings.database_url) as database:
         tenant = find_tenant(database, tenant_slug)
         found = members.list_members(database, keys, tenant.id)
@@ -88,7 +88,7 @@ def list_(tenant_slug: str) -> None:
 def end(tenant_slug: str, email: str) -> None:
     """End EMAIL's access to the tenant TENANT_SLUG, at once."""
     settings = config.load()
-    keys = Keyring(settings.keys_file)
+    keys = Keyring.of(settings)
     with db.opened(settings.database_url) as database:
         tenant = find_tenant(database, tenant_slug)
         member = members.find_by_email(database, keys, tenant.id, email)

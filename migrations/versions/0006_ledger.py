@@ -47,11 +47,12 @@ def upgrade() -> None:
                 f"CREATE POLICY own_tenant ON {table} "
                 "USING (tenant_id::text = current_setting('consent.scope', true))"
             )
-        # Every process must know which tenants' ledgers are suspended.
-        op.execute(
-            "CREATE POLICY directory ON ledgers FOR SELECT "
-            "USING (current_setting('consent.scope', true) = 'directory')"
-        )
+        # Every process must know which ledgers are suspended, and since when what waits does.
+        for table in ("ledgers", "pending_leaves"):
+            op.execute(
+                f"CREATE POLICY directory ON {table} FOR SELECT "
+                "USING (current_setting('consent.scope', true) = 'directory')"
+            )
 
 
 def downgrade() -> None:

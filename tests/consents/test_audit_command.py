@@ -14,8 +14,6 @@ from sqlalchemy import text
 from consent_service import config
 from consent_service.cli import main
 from consent_service.db import Database
-from consent_service.ledger.sequencer import Sequencer
-from consent_service.signing import Keyring
 from tests.builders import Service
 
 Run = Callable[..., Result]
@@ -27,7 +25,7 @@ WITNESS = "witness.example+a1b2c3d4+not-a-key"
 def run(service: Service) -> Run:
     """Run the command on the service's database, after two choices have become leaves."""
     service.token(token=service.token())
-    Sequencer(service.built.database, service.use(Keyring)).sequence(service.tenant.id)
+    service.sequencer.sequence(service.tenant.id)
     environ = {
         config.variable("database_url"): service.settings.database_url,
         config.variable("keys_file"): str(service.settings.keys_file),

@@ -65,7 +65,7 @@ def test_a_record_is_found_with_its_signature_its_neighbours_and_its_receipt(
     assert found["signature_valid"] is True
     assert (found["previous_id"], found["next_id"]) == (first["id"], third["id"])
     receipt = service.client.get(found["receipt_url"]).get_json()
-    assert receipt == {"record": second, "signature": found["signature"]}
+    assert (receipt["record"], receipt["signature"]) == (second, found["signature"])
     ends = [look(dpo, f"records/{end['id']}") for end in (first, third)]
     assert [end["previous_id"] for end in ends] == [None, second["id"]]
     assert [end["next_id"] for end in ends] == [second["id"], None]
@@ -111,6 +111,7 @@ def test_an_erased_record_says_that_it_was_and_nothing_else(service: Service, dp
         "record",
         "signature",
         "signature_valid",
+        "key_revoked",
         "previous_id",
         "next_id",
         "receipt_url",

@@ -33,7 +33,9 @@ def test_visitors_see_all_their_records_the_newest_first(service: Service) -> No
     records = [answer["record"] for answer in answers]
     answer = see(service, answers[0]["token"])
     assert answer.status_code == 200
-    assert answer.get_json() == {"record": records[-1], "history": records[::-1]}
+    newest = answers[-1]["receipt_url"]
+    shown = {"record": records[-1], "history": records[::-1], "receipt_url": newest}
+    assert answer.get_json() == shown
 
 
 def test_the_cookie_will_do(service: Service) -> None:
@@ -97,7 +99,8 @@ def test_what_was_erased_is_gone_for_everybody(service: Service) -> None:
     token = answer["token"]
     erase(service, token)
     assert see(service, token).status_code == 404
-    assert service.client.get(answer["receipt_url"]).status_code == 404
+    # The link proves that it was erased.
+    assert service.client.get(answer["receipt_url"]).get_json()["type"] == "erasure_receipt"
     again = erase(service, token)
     assert again.status_code == 404
     assert again.get_json()["error"]["code"] == "unknown_visitor"

@@ -297,6 +297,18 @@ def test_a_record_is_readable_and_the_look_is_logged(service: Service) -> None:
     assert said[-2:] == ["record.read", "record.read"]
 
 
+def test_a_record_leads_to_its_receipt_and_says_where_the_ledger_has_it(service: Service) -> None:
+    dpo = sign_in(service, "dpo")
+    made = service.choose().get_json()
+    address = f"{HERE}/records/{made['record']['id']}"
+    assert "Ledger Not yet" in text(dpo.get(address))
+    service.sequencer.run([service.site])
+    answer = dpo.get(address)
+    assert "Ledger Index 0 of 1 entries" in text(answer)
+    page = made["receipt_url"].replace("/receipt.json", "/receipt.html")
+    assert f'href="{page.replace("&", "&amp;")}"' in answer.get_data(as_text=True)
+
+
 def test_what_nobody_holds_is_not_found(service: Service) -> None:
     dpo, record = sign_in(service, "dpo"), service.choose().get_json()["record"]
     nobody = dpo.get(f"{HERE}/records", query_string={"q": "vis_" + "x" * 22})

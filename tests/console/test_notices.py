@@ -124,7 +124,7 @@ def test_the_preview_touches_nothing_and_calls_nobody(page: Page) -> None:
     expect(frame(page).locator("dialog")).to_be_visible()
     frame(page).locator("dialog button[value=save]").press("Enter")
     expect(frame(page).locator("dialog")).to_have_count(0)
-    assert [url for url in asked if "/v1/" in url or "/embed/" in url] == []
+    assert [url for url in asked if "/v1/" in url or "/embed/site_" in url] == []
     kept = (
         frame(page)
         .locator("html")
@@ -141,7 +141,7 @@ def test_the_preview_touches_nothing_and_calls_nobody(page: Page) -> None:
 
 
 def test_the_page_in_the_frame_is_nobodys_when_it_is_opened_by_itself(page: Page) -> None:
-    page.goto("/console/preview")
+    page.goto("/embed/preview")
     assert page.evaluate("origin") == "null"
 
 

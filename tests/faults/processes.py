@@ -83,6 +83,7 @@ class ServiceProcess:
         given = {
             "database_url": service.settings.database_url,
             "keys_file": str(service.settings.keys_file),
+            "heads_folder": str(service.settings.heads_folder),
             "port": str(self.port),
             "limit_writes": "1000000 per minute",
             "log_level": "warning",

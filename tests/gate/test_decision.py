@@ -223,7 +223,7 @@ purposes_asked = st.dictionaries(
 )
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(situation=situations(), purposes=purposes_asked)
 def test_the_gate_agrees_with_the_model_about_any_purposes(
     situation: Situation, purposes: dict[str, str]
@@ -232,7 +232,7 @@ def test_the_gate_agrees_with_the_model_about_any_purposes(
     assert situation.reasons(purposes) == expected
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(situation=situations(), purposes=purposes_asked)
 def test_nothing_but_essential_is_allowed_that_the_model_denies(
     situation: Situation, purposes: dict[str, str]
@@ -242,7 +242,7 @@ def test_nothing_but_essential_is_allowed_that_the_model_denies(
             assert model(situation, key, purposes[key]) in ALLOWS
 
 
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(situation=situations(), purposes=purposes_asked)
 def test_the_signal_and_silence_never_allow_more(
     situation: Situation, purposes: dict[str, str]

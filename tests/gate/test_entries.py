@@ -1,4 +1,4 @@
-"""Every entry gives the same answer: JSON in front of Flask and behind, forward-auth, script."""
+"""Every entry gives the same answer: JSON, forward-auth, script, and a token at the edge."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import Client, TestResponse
 
@@ -19,6 +21,7 @@ from consent_service.access.keys import create_key
 from consent_service.clock import new_visitor_id
 from consent_service.consents import tokens
 from consent_service.consents.tokens import ERASED, GRANTED, REFUSED, WITHDRAWN, Claims
+from consent_service.gate.edge_verifier import status_list_uri, verify
 from consent_service.regions.rules import Place, place_of, rule_for
 from consent_service.regions.service import newest_rules
 from consent_service.signing import Keyring
@@ -38,6 +41,9 @@ CATEGORIES = {
 }
 MATERIAL_VERSION, NOTICE_VERSION = 2, 3
 
+#: Where Werkzeug's client finds the service.
+SERVICE = "http://localhost"
+
 
 @dataclass(frozen=True)
 class Visitor:
@@ -47,7 +53,7 @@ class Visitor:
     state: Claims | None
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(repr=False)
 class House:
     """A service with three sites under different rules, and visitors of every kind on each."""
 
@@ -59,6 +65,11 @@ class House:
     visitors: dict[str, Visitor]
     #: What a program of the tenant sends along.
     program: dict[str, str]
+
+    @cached_property
+    def keys(self) -> dict[str, Any]:
+        """The service's public keys."""
+        return Keyring(self.service.settings.keys_file).jwks()
 
     def signed(self, claims: Claims) -> str:
         """Return a token with any claims."""
@@ -388,6 +399,40 @@ def test_every_entry_gives_the_answer_of_the_contract(house: House, asked: Asked
                 assert (script.status_code, script.mimetype) == (200, "text/javascript")
                 assert script.get_data(as_text=True) == f"/* not loaded: {why} */\n"
                 assert "Location" not in script.headers
+
+
+@settings(max_examples=50)
+@given(asked=questions)
+def test_an_edge_server_gives_the_answer_of_the_contract(house: House, asked: Asked) -> None:
+    claims = asked.claims(house)
+    token = house.signed(claims) if claims else None
+    if token and asked.forged:
+        token = token[:-1]
+    headers, environ = asked.request(token, asked.site_key)
+    query = {
+        "site": asked.site_key,
+        "purpose": asked.purposes,
+        **({"gpc": asked.said} if asked.said is not None else {}),
+    }
+    answer = house.fast.get(
+        "/v1/gate/token", query_string=query, headers=headers, environ_overrides=environ
+    )
+    assert answer.status_code == 200, answer.get_data(as_text=True)
+    edge_token = answer.get_json()["token"]
+    address = status_list_uri(edge_token, issuer=SERVICE)
+    assert address is not None
+    verdict = verify(
+        edge_token,
+        issuer=SERVICE,
+        audience=asked.site_key,
+        keys=house.keys,
+        status_list=house.fast.get(address).get_data(as_text=True),
+        now=time.time(),
+        gpc=asked.gpc,
+    )
+    expected = asked.expected(house, claims)
+    assert verdict.failure is None
+    assert verdict.decisions == {key: reason in ALLOWS for key, reason in expected.items()}
 
 
 @given(asked=by_ids)

@@ -22,7 +22,16 @@ from tests.builders import SITE_KEY, Service
 TABLE = BLUEPRINTS + DEMO_BLUEPRINTS
 
 #: Written for people or machines of the operator, and not part of the API.
-OUTSIDE_THE_API = {"ops", "demo", "entrance", "own", "preview", "workspace"}
+OUTSIDE_THE_API = {
+    "ops",
+    "demo",
+    "entrance",
+    "own",
+    "preview",
+    "receipt_pages",
+    "verification",
+    "workspace",
+}
 
 
 @pytest.fixture
@@ -66,7 +75,7 @@ def test_a_route_without_auth_would_be_found() -> None:
 def test_every_blueprint_of_the_package_is_in_the_table() -> None:
     written = set()
     for module in pkgutil.walk_packages(consent_service.__path__, "consent_service."):
-        if module.name.endswith(".routes"):
+        if module.name.endswith((".routes", "_page")):
             members = vars(importlib.import_module(module.name)).values()
             written |= {member for member in members if isinstance(member, flask.Blueprint)}
     assert written == {blueprint for blueprint, _ in TABLE}

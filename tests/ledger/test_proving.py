@@ -24,9 +24,7 @@ from consent_service.ledger.merkle import (
     verify_inclusion,
 )
 from consent_service.ledger.models import PendingLeafRow
-from consent_service.ledger.sequencer import Sequencer
 from consent_service.ledger.tiles import proof_tiles
-from consent_service.signing import Keyring
 from tests.builders import Service
 
 
@@ -50,7 +48,7 @@ def test_a_proof_reads_no_tile_that_was_not_foreseen(data: st.DataObject) -> Non
 def leaves(service: Service) -> list[bytes]:
     """Add so many leaves that there is a node, and some more in a second batch."""
     entries = [secrets.token_bytes(32) for _ in range(TILE_WIDTH + 20)]
-    sequencer = Sequencer(service.built.database, service.use(Keyring))
+    sequencer = service.sequencer
     for batch in (entries[:-5], entries[-5:]):
         rows = [
             {

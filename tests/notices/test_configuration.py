@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import date
 from importlib import resources
 from typing import Any
@@ -117,6 +118,15 @@ def test_the_widget_is_told_all_it_needs_in_one_language() -> None:
     }
     assert set(texts) == set(DEFAULTS["sw"]["texts"])
     assert texts["accept_all"] == DEFAULTS["sw"]["texts"]["accept_all"]
+
+
+def test_a_notice_published_before_a_text_was_thought_of_has_the_one_that_ships() -> None:
+    notice = a_notice(texts={"sw": {"receipt": "Risiti"}})
+    published = json.loads(json.dumps(notice.content))
+    assert shown(notice, "sw")["texts"]["receipt"] == "Risiti"
+    del published["texts"]["sw"]["receipt"]
+    texts = shown(replace(notice, content=published), "sw")["texts"]
+    assert texts["receipt"] == DEFAULTS["sw"]["texts"]["receipt"]
 
 
 @pytest.mark.parametrize("language", ["en", "sw"])

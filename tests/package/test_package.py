@@ -14,6 +14,8 @@ import type {{ ConsentService, ConsentServiceEvents, LoadOptions }} from "{NAME}
 import type {{ Configuration, ConsentCore, CoreOptions }} from "{NAME}/core";
 import {{ load, open, push, withdraw }} from "{NAME}";
 import {{ createConsent }} from "{NAME}/core";
+import type {{ Circumstances, Edge, Verdict }} from "{NAME}/edge";
+import {{ allows, createEdge, keepSeconds, statusListUri, verify }} from "{NAME}/edge";
 import * as react from "{NAME}/react";
 import * as svelte from "{NAME}/svelte";
 import * as vue from "{NAME}/vue";
@@ -47,6 +49,21 @@ export const allowed: boolean[] = [
 createElement(react.Consent, {{ purpose: "analytics", fallback: "no" }});
 h(vue.Consent, {{ purpose: "analytics" }}, {{ fallback: () => "no" }});
 mount(svelte.Consent, {{ target: document.body, props: {{ purpose: "analytics" }} }});
+const edge: Edge = createEdge({{ service: "https://consent.example.com", site: "SITE_KEY" }});
+const verdict: Verdict = await edge.decide(null, {{ gpc: true }});
+export const decided: boolean = allows(verdict, "analytics");
+export const circumstances: Circumstances = {{
+  issuer: "https://consent.example.com",
+  audience: "SITE_KEY",
+  keys: {{ keys: [] }},
+  statusList: statusListUri("", "https://consent.example.com") === null ? null : "",
+  now: keepSeconds(""),
+}};
+export const failure: string | null = (await verify("", circumstances)).failure;
+// @ts-expect-error - a verdict is no answer
+const yes: boolean = verdict;
+// @ts-expect-error - keys are needed
+void verify("", {{ issuer: "", audience: "", statusList: null, now: 0 }});
 // @ts-expect-error - a site is needed
 void load({{ service: "https://consent.example.com" }});
 // @ts-expect-error - a purpose is needed
@@ -60,6 +77,7 @@ mount(svelte.Consent, {{ target: document.body }});
 ON_A_SERVER = f"""
 import {{ load, push }} from "{NAME}";
 import {{ createConsent }} from "{NAME}/core";
+import {{ createEdge }} from "{NAME}/edge";
 import "{NAME}/react";
 import "{NAME}/vue";
 
@@ -69,7 +87,9 @@ const service = await load(site);
 await service.ready;
 const allowed = [service.allows("analytics"), await service.gate("analytics")];
 const said = await createConsent(site).catch(({{ message }}) => message);
-console.log(JSON.stringify([allowed, said.includes("browser"), "consentService" in globalThis]));
+const {{ failure }} = await createEdge(site).decide("");
+const bare = !("consentService" in globalThis);
+console.log(JSON.stringify([allowed, said.includes("browser"), bare, failure]));
 """
 
 
@@ -112,4 +132,4 @@ def test_the_types_fit_their_use_and_refuse_a_wrong_one(project: Path, shop: Sho
 def test_a_server_may_import_and_call_it(project: Path) -> None:
     (project / "server.mjs").write_text(ON_A_SERVER)
     said = npm("run", "server", "--silent", "--prefix", project)
-    assert json.loads(said) == [[False, False], True, False]
+    assert json.loads(said) == [[False, False], True, True, "missing"]

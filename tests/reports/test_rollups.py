@@ -179,7 +179,7 @@ def make_tenant(database: Database) -> Tenant:
     return create_tenant(database, secrets.token_hex(8), "Example Ltd", by=OPERATOR)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(zone=st.sampled_from(ZONES), happened=steps)
 def test_whatever_happens_is_counted_once_on_sqlite(
     on_sqlite: Database, zone: str, happened: list[tuple[Any, ...]]
@@ -190,7 +190,7 @@ def test_whatever_happens_is_counted_once_on_sqlite(
     history.check()
 
 
-@settings(max_examples=15)
+@settings(max_examples=8)
 @given(zone=st.sampled_from(ZONES), happened=steps)
 def test_whatever_happens_is_counted_once_on_postgresql(
     on_postgresql: Database, zone: str, happened: list[tuple[Any, ...]]

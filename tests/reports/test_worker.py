@@ -38,6 +38,7 @@ def environ(service: Service) -> dict[str, str]:
     return servers.environ_without_settings() | {
         "CONSENT_DATABASE_URL": service.settings.database_url,
         "CONSENT_KEYS_FILE": str(service.settings.keys_file),
+        "CONSENT_HEADS_FOLDER": str(service.settings.heads_folder),
     }
 
 

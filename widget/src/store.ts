@@ -22,7 +22,7 @@ export const TOKEN = "";
 /** What localStorage does not keep, for this page. */
 const unkept: Record<string, unknown> = {};
 
-function readCookie(name: string): string {
+export function readCookie(name: string): string {
   return attempt(() => document.cookie.split(`${config.cookie}_${name}=`)[1]?.split(";")[0]) ?? "";
 }
 

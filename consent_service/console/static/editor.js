@@ -78,7 +78,8 @@
     if (data.says === "ready" && frame === next && told) {
       sent = told;
       holder = document.activeElement;
-      send(frame, { asks: "show", configuration: told, layer: choice("layer").value, scheme: choice("scheme").value });
+      const { label } = panel.dataset;
+      send(frame, { asks: "show", configuration: told, layer: choice("layer").value, scheme: choice("scheme").value, label });
     } else if (data.says === "drawn" && frame === next) swap();
     else if (data.says === "language") {
       const answer = await ask(String(data.language));

@@ -1,9 +1,11 @@
 import type { Choices } from "../../consent-service";
+import { call } from "../api";
 import type { Purpose, Service } from "../config";
-import { config, purposes, texts } from "../config";
+import { config, purposes, tag, texts } from "../config";
 import type { Child } from "../dom";
 import { el } from "../dom";
 import { actions, button, words } from "../layer";
+import { readCookie, stored, TOKEN } from "../store";
 
 const PARTS = ["name", "duration", "party", "description"] as const;
 
@@ -60,6 +62,29 @@ function contact(): HTMLElement {
   return el("article", {}, el("h4", {}, texts.contact), ...lines.map((line) => el("p", {}, line)));
 }
 
+/**
+ * Leads to the receipt of the newest choice, if there is one. A browser that keeps the token for a foreign host sends no
+ * cookie with a link, so there the token fetches a link that needs none.
+ */
+function receipt(): Child {
+  const { site } = config;
+  const record = readCookie("choices").split("~")[3];
+  const href = String(new URL(`/v1/records/${record}/receipt.html?site=${site}`, tag.src));
+  const link = el("a", { href, target: "_blank", rel: "noopener" }, texts.receipt);
+  link.onclick = (event) => {
+    if (!stored(TOKEN)) return;
+    event.preventDefault();
+    // At once, while the browser still sees that it was wished for. The page there cuts itself off from this one.
+    const page = open()!;
+    call<{ receipt_url: string }>(`/v1/sites/${site}/consents/me`).then(
+      ({ receipt_url }) => (page.location = receipt_url.replace("json?", "html?")),
+      // The page there says what is wrong.
+      () => (page.location = href),
+    );
+  };
+  return record && el("p", {}, link);
+}
+
 /** What is ticked in a preference centre now. */
 export function tickedChoices(root: ParentNode): Choices {
   const boxes = [...root.querySelectorAll<HTMLInputElement>("[data-purpose]")];
@@ -86,6 +111,7 @@ export function buildPreferences(choices: Choices | undefined, hasGranted: boole
       el("p", {}, texts.essential_reason),
       ...purposes.essential.map(essentialItem),
       contact(),
+      receipt(),
     ),
     actions(undefined, hasGranted ? "withdraw" : "reject_all", button("save", "csvc-solid")),
   );

@@ -1,14 +1,14 @@
 "use strict";
 
-// Shows a notice's banner inside a frame of the console, for nobody: the frame has no origin of its own, and so neither
+// Shows a notice's banner inside a frame of one of our pages, for nobody: the frame has no origin of its own, and so neither
 // cookies nor storage; its policy lets it call nobody; and what the widget would send is answered here.
 (() => {
-  const console_ = location.origin;
+  const around = location.origin;
   const waiting = new Map();
   let asked = 0;
   let shown;
 
-  const tell = (message) => parent.postMessage(message, console_);
+  const tell = (message) => parent.postMessage(message, around);
   const answer = (body, status = 200) => new Response(JSON.stringify(body), { status });
 
   /** Asks the page around for what the widget is told in another language. */
@@ -33,8 +33,16 @@
     return answer({ decisions: {}, max_age: 60 });
   };
 
-  async function show({ configuration, layer, scheme }) {
+  /**
+   * @param configuration - what the widget is told
+   * @param layer - "banner" or "preferences"
+   * @param label - what the page in the frame is to be called
+   * @param ticked - purpose key to allowed or not, where the boxes are to be as somebody left them
+   */
+  async function show({ configuration, layer, scheme, label, ticked }) {
     shown = configuration;
+    document.title = label;
+    document.querySelector("main").setAttribute("aria-label", label);
     document.documentElement.dataset.scheme = scheme;
     document.documentElement.lang = configuration.language;
     const value = configuration.gpc.detected;
@@ -47,11 +55,12 @@
       consentService.open();
       await drawn;
     }
+    for (const box of document.querySelectorAll("[data-purpose]")) box.checked = ticked?.[box.dataset.purpose] ?? box.checked;
     tell({ says: "drawn" });
   }
 
   addEventListener("message", ({ source, origin, data }) => {
-    if (source !== parent || origin !== console_) return;
+    if (source !== parent || origin !== around) return;
     if (data.asks === "show") void show(data);
     else if (data.asks === "language") waiting.get(data.number)?.(data.configuration);
   });

@@ -1,7 +1,8 @@
 """The page inside the frame that shows how a notice looks: the real widget, and no visitor.
 
-The page holds nothing of any tenant. The console's page hands it a configuration, and what the
-widget would send is answered within the frame, which has neither cookies nor storage nor network.
+The page holds nothing of any tenant. The page around it, the console's or a receipt's, hands it a
+configuration, and what the widget would send is answered within the frame, which has neither
+cookies nor storage nor network.
 """
 
 from __future__ import annotations
@@ -14,7 +15,14 @@ from consent_service.embed.service import built
 from consent_service.limits import limit
 from consent_service.signing import sha256
 
-preview = Blueprint("preview", __name__, url_prefix="/console/preview", template_folder="templates")
+preview = Blueprint(
+    "preview",
+    __name__,
+    url_prefix="/embed/preview",
+    template_folder="templates",
+    static_folder="static",
+    static_url_path="/assets",
+)
 limit(preview)
 
 #: Also of a frame that was opened by itself: it is a page of nobody.
@@ -27,7 +35,7 @@ _POLICY = (
 @preview.get("")
 def page() -> Response:
     """Give the page, which waits for a configuration."""
-    response = Response(render_template("console/preview.html"))
+    response = Response(render_template("preview/frame.html"))
     response.headers["Content-Security-Policy"] = _POLICY
     return response
 

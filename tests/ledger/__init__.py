@@ -1,0 +1,1 @@
+"""Ledgers: the tree, its formats, and the worker that adds to them."""
