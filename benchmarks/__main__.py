@@ -9,11 +9,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import gate, rates, recording, report, start, widget
+from benchmarks import gate, ledger, rates, recording, report, start, widget
 from benchmarks.errors import CannotMeasureError
 from consent_service.errors import OperatorError
 
-SUBJECTS = ("widget", "start", "gate", "recording", "rates")
+SUBJECTS = ("widget", "start", "gate", "recording", "rates", "ledger")
 
 
 def main() -> int:
@@ -29,6 +29,13 @@ def main() -> int:
         help="records to make up for the rates on PostgreSQL, a tenth of it on SQLite "
         "(default 10,000,000)",
     )
+    parser.add_argument(
+        "--leaves",
+        type=int,
+        default=1_000_000,
+        help="records to make up for the ledger on PostgreSQL, a tenth of it on SQLite "
+        "(default 1,000,000)",
+    )
     asked = parser.parse_args()
     # A polite end, too, must stop the servers on its way out.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -38,6 +45,7 @@ def main() -> int:
         "start": lambda folder: start.run(asked.rounds, folder),
         "gate": lambda folder: gate.run(asked.rounds, asked.seconds, folder),
         "rates": lambda folder: rates.run(asked.rounds, asked.records, folder),
+        "ledger": lambda folder: ledger.run(asked.rounds, asked.seconds, asked.leaves, folder),
         "recording": lambda folder: recording.run(asked.rounds, asked.seconds, folder),
     }
     failed = False

@@ -4,7 +4,7 @@ Distribution: one site, 365 days, a weekly cycle (weekends 60 % of a weekday), e
 nights; 9 countries (TZ 62 %), 2 languages, 3 device classes, 5 browser families, 3 notice versions
 one after the other, GPC on for 4 %. Of those who are shown the banner 64 % answer; phones allow
 analytics less often than desktops. 6 % of all records are a later change by the same visitor.
-Signatures are random bytes: nothing here verifies them.
+Whoever loads them signs them, where anything verifies them.
 """
 
 from __future__ import annotations
@@ -72,12 +72,14 @@ def records(number: int, tenant_id: UUID, site_key: str, *, seed: int) -> Iterat
         moments = sorted(int(86_400_000 * chance.betavariate(3, 2)) for _ in range(wanted))
         # A visitor's second record follows the first one at once: nobody here counts chains.
         before: str | None = None
+        sequence = 0
         for milliseconds in moments:
             made += 1
             template, columns, after_ms = chance.choice(shapes[version])
             at = midnight + timedelta(milliseconds=milliseconds)
             record_id = f"{_milliseconds(at):012x}7{made & 0xFFF:03x}8{seed & 0xFFF:03x}{made:012x}"
             changes = before is not None and chance.random() < CHANGING
+            sequence = sequence + 1 if changes else 1
             visitors += not changes
             visitor_id = f"vis_{visitors:022d}"
             document = template % (
@@ -85,7 +87,7 @@ def records(number: int, tenant_id: UUID, site_key: str, *, seed: int) -> Iterat
                 _rfc3339(at + timedelta(days=365)),
                 _dashed(record_id),
                 f'"{before}"' if changes else "null",
-                2 if changes else 1,
+                sequence,
                 visitor_id,
             )
             before = _dashed(record_id)

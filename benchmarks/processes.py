@@ -47,8 +47,14 @@ class Server:
 
 def session_peak_mib(server: Server) -> float:
     """Return the most memory that any one of a server's processes has ever held, in MiB."""
-    peaks = [_peak_kib(stat.pid) for stat in _stats() if stat.session == server.process.pid]
-    return max(peaks) / 1024
+    return max(peak_mib(stat.pid) for stat in _stats() if stat.session == server.process.pid)
+
+
+def peak_mib(pid: int) -> float:
+    """Return the most memory that a process has ever held, in MiB; 0 when it has ended."""
+    status = (Path("/proc") / str(pid) / "status").read_text()
+    lines = dict(line.split(":", 1) for line in status.splitlines())
+    return int(lines["VmHWM"].split()[0]) / 1024 if "VmHWM" in lines else 0
 
 
 def family_cpu_seconds(pid: int) -> float:
@@ -222,12 +228,6 @@ def _stats() -> Iterator[_Stat]:
             except OSError:
                 continue
             yield _Stat(int(entry.name), after_name)
-
-
-def _peak_kib(pid: int) -> int:
-    status = (Path("/proc") / str(pid) / "status").read_text()
-    lines = dict(line.split(":", 1) for line in status.splitlines())
-    return int(lines["VmHWM"].split()[0])
 
 
 def _ticks(stat: _Stat, *, ended: bool = False) -> int:

@@ -43,9 +43,13 @@ def run(rounds: int, seconds: int, folder: Path) -> None:
         )
         owner = make_database(server_url, "ours")
         served, on_postgresql = make_user(owner, "consent"), folder / "on-postgresql"
-        durable = _recorder(stack, on_postgresql, served, pid, owner_url=owner)
-        sqlite = f"sqlite:///{folder}/recording.db"
-        embedded = _recorder(stack, folder / "on-sqlite", sqlite)
+        on_postgresql.mkdir()
+        prepared = prepare(served, on_postgresql, owner_url=owner)
+        durable = recorder(stack, on_postgresql, prepared, pid)
+        on_sqlite = folder / "on-sqlite"
+        on_sqlite.mkdir()
+        prepared = prepare(f"sqlite:///{folder}/recording.db", on_sqlite)
+        embedded = recorder(stack, on_sqlite, prepared)
         targets = [
             durable.target(MINIMAL, keyed=False, server=minimal, path="/decisions"),
             durable.target(KEYED, keyed=True),
@@ -53,7 +57,7 @@ def run(rounds: int, seconds: int, folder: Path) -> None:
             replace(embedded.target(SQLITE, keyed=True), may_refuse=True),
         ]
         for target in targets:
-            _check(target, durable.body)
+            check(target, durable.body)
         measured = measure(targets, rounds, seconds)
         durable.check_stored(measured, KEYED, PLAIN)
         embedded.check_stored(measured, SQLITE)
@@ -71,7 +75,7 @@ def run(rounds: int, seconds: int, folder: Path) -> None:
 
 
 @dataclass(frozen=True)
-class _Recorder:
+class Recorder:
     """The service on one database, and what to send it."""
 
     prepared: Prepared
@@ -107,15 +111,11 @@ class _Recorder:
             raise CannotMeasureError(f"{acknowledged} decisions acknowledged, {stored} stored")
 
 
-def _recorder(
-    stack: ExitStack,
-    folder: Path,
-    database_url: str,
-    *helpers: int,
-    owner_url: str | None = None,
-) -> _Recorder:
-    folder.mkdir()
-    prepared = prepare(database_url, folder, owner_url=owner_url)
+def recorder(stack: ExitStack, folder: Path, prepared: Prepared, *helpers: int) -> Recorder:
+    """Run the service until the stack is closed.
+
+    :param helpers: ids of processes that work for it: its database
+    """
     body = folder / "decision.json"
     decision = {
         "choices": dict.fromkeys(prepared.optional, True),
@@ -125,10 +125,10 @@ def _recorder(
         "surface": "banner",
     }
     body.write_text(json.dumps(decision), "ascii")
-    return _Recorder(prepared, stack.enter_context(service(prepared, folder)), body, helpers)
+    return Recorder(prepared, stack.enter_context(service(prepared, folder)), body, helpers)
 
 
-def _check(target: Target, body: Path) -> None:
+def check(target: Target, body: Path) -> None:
     """Make sure that a decision is stored by this target.
 
     :raises CannotMeasureError: when it is not

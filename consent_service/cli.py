@@ -26,6 +26,7 @@ from consent_service.access.audit_log import Event, Filters
 from consent_service.audit.service import FORMS, Form, export
 from consent_service.child import beside
 from consent_service.config import Settings
+from consent_service.consents.commands import audit
 from consent_service.demo.history import SITE_KEY as HISTORY
 from consent_service.demo.owner import EMAIL, code, make_owner, password
 from consent_service.demo.seed import TENANT_SLUG, seed
@@ -496,6 +497,7 @@ def _in_utc(day: datetime | None) -> datetime | None:
 
 
 main.add_command(key)
+ledger.add_command(audit)
 main.add_command(ledger)
 main.add_command(reports)
 main.add_command(user)

@@ -129,6 +129,22 @@ class Tiles:
         return self._tiles[level, number]
 
 
+def tiles_for(index: int, size: int) -> set[tuple[int, int]]:
+    """Return levels and numbers of the tiles that a leaf's inclusion proof needs, or a few more.
+
+    Of each level the tile over the leaf, and the last one where that is not complete.
+    """
+    found: set[tuple[int, int]] = set()
+    level, count, number = 0, size, index // TILE_WIDTH
+    while count:
+        if number * TILE_WIDTH < count:
+            found.add((level, number))
+        if count % TILE_WIDTH:
+            found.add((level, count // TILE_WIDTH))
+        level, count, number = level + 1, count // TILE_WIDTH, number // TILE_WIDTH
+    return found
+
+
 def inclusion_proof(tiles: Tiles, index: int) -> list[bytes]:
     """Return what proves a leaf to be in the tree (RFC 9162, section 2.1.3.1), leaf to root.
 

@@ -24,6 +24,7 @@ from consent_service.ledger.checkpoint import Checkpoint, Proof, SignedNote
 from consent_service.ledger.heads import Heads, Remembered, contradiction
 from consent_service.ledger.merkle import Tiles, inclusion_proof, leaf_hash, verify_inclusion
 from consent_service.ledger.store import Ledger, Waiting
+from consent_service.ledger.tiles import proof_tiles
 
 #: A cosigned checkpoint that was made so long before the head is not proved with: where witnesses
 #: are away for long, proofs are to lead to what the keys of today have signed.
@@ -80,7 +81,7 @@ def prove(
         ledger = store.ledger_with_id(connection, tenant_id, leaf.ledger_id)
         size = _size_to_prove_with(connection, ledger, leaf.leaf_index)
         note, said = signed_checkpoint(connection, ledger, size)
-        tiles = Tiles(size, store.tile_reader(connection, ledger))
+        tiles = Tiles(size, proof_tiles(connection, ledger, leaf.leaf_index, size))
         hashes = inclusion_proof(tiles, leaf.leaf_index)
     try:
         verify_inclusion(

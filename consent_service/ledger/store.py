@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, literal, select, tuple_, update
 
 from consent_service import clock
+from consent_service.ledger.bulk import any_of, insert_all
 from consent_service.ledger.checkpoint import Checkpoint, SignedNote, origin_of, with_signatures
 from consent_service.ledger.merkle import (
     TILE_WIDTH,
@@ -146,10 +147,14 @@ def _change(connection: Connection, ledger: Ledger, **columns: datetime) -> None
     )
 
 
-def pending(connection: Connection, tenant_id: UUID, limit: int) -> list[PendingLeaf]:
+def pending(
+    connection: Connection, tenant_id: UUID, limit: int, *, after: PendingLeaf | None = None
+) -> list[PendingLeaf]:
     """Return what waits, about in the order in which it was made.
 
     Ids of records tell when they were made; of a record and its tombstone the record comes first.
+
+    :param after: the last one of those that were returned before
     """
     query = (
         select(_pending.record_id, _pending.tombstone, _pending.commitment, _pending.added_at)
@@ -157,7 +162,12 @@ def pending(connection: Connection, tenant_id: UUID, limit: int) -> list[Pending
         .order_by(_pending.record_id, _pending.tombstone)
         .limit(limit)
     )
-    return [PendingLeaf(*row) for row in connection.execute(query)]
+    if after:
+        query = query.where(
+            tuple_(_pending.record_id, _pending.tombstone)
+            > tuple_(literal(after.record_id), literal(after.tombstone))
+        )
+    return [PendingLeaf(*row) for row in connection.execute(query).all()]
 
 
 def waiting(connection: Connection, tenant_id: UUID) -> Waiting:
@@ -200,34 +210,27 @@ def append(
 ) -> None:
     """Turn what waited into leaves, from the ledger's size on, and add the nodes above them."""
     of_ledger = {"ledger_id": ledger.id, "tenant_id": ledger.tenant_id}
-    connection.execute(
-        insert(LeafRow),
-        [
-            {
-                **of_ledger,
-                "leaf_index": index,
-                "record_id": leaf.record_id,
-                "tombstone": leaf.tombstone,
-                "commitment": leaf.commitment,
-            }
-            for index, leaf in enumerate(leaves, ledger.size)
-        ],
-    )
+    leaf_columns: dict[str, list[Any]] = {
+        "leaf_index": list(range(ledger.size, ledger.size + len(leaves))),
+        "record_id": [leaf.record_id for leaf in leaves],
+        "tombstone": [leaf.tombstone for leaf in leaves],
+        "commitment": [leaf.commitment for leaf in leaves],
+    }
+    insert_all(connection, LeafRow, of_ledger, leaf_columns)
     if nodes:
-        connection.execute(
-            insert(NodeRow),
-            [
-                {**of_ledger, "level": node.level, "node_index": node.node_index, "hash": node.hash}
-                for node in nodes
-            ],
-        )
+        node_columns: dict[str, list[Any]] = {
+            "level": [node.level for node in nodes],
+            "node_index": [node.node_index for node in nodes],
+            "hash": [node.hash for node in nodes],
+        }
+        insert_all(connection, NodeRow, of_ledger, node_columns)
     for tombstone in (False, True):
         ids = [leaf.record_id for leaf in leaves if leaf.tombstone == tombstone]
         if ids:
             connection.execute(
                 delete(PendingLeafRow).where(
                     _pending.tenant_id == ledger.tenant_id,
-                    _pending.record_id.in_(ids),
+                    any_of(connection, _pending.record_id, ids),
                     _pending.tombstone == tombstone,
                 )
             )
@@ -388,7 +391,7 @@ def commitments(connection: Connection, ledger: Ledger, start: int, stop: int) -
         )
         .order_by(_leaves.leaf_index)
     )
-    return list(connection.execute(query).scalars())
+    return list(connection.execute(query).scalars().all())
 
 
 def tile_reader(connection: Connection, ledger: Ledger) -> ReadTile:
@@ -410,7 +413,7 @@ def tile_reader(connection: Connection, ledger: Ledger) -> ReadTile:
             )
             .order_by(_nodes.node_index)
         )
-        return list(connection.execute(query).scalars())
+        return list(connection.execute(query).scalars().all())
 
     return read
 
