@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from types import FrameType
 
@@ -56,7 +57,7 @@ class Job:
 
 
 def jobs(database: Database, keys: Keyring, settings: Settings) -> tuple[Job, ...]:
-    """Return all that the worker does.
+    """Return all that the worker does; the first is not to wait for the others.
 
     :raises OperatorError: when the file of witnesses is not right
     """
@@ -153,6 +154,17 @@ class Worker:
         self._failures = 0
 
 
+def _work_beside(workers: Sequence[Worker], stop: threading.Event) -> None:
+    """Have each work in a thread of its own; where one cannot go on, none does.
+
+    :raises OperatorError: when the database is not one to work on
+    """
+    with ThreadPoolExecutor(len(workers)) as pool:
+        for ended in as_completed([pool.submit(each.run) for each in workers]):
+            stop.set()
+            ended.result()
+
+
 def main() -> None:
     """Work, with settings from the environment, until SIGTERM or SIGINT, or as long as the parent.
 
@@ -173,7 +185,8 @@ def main() -> None:
         logs.configure(settings.log_level)
         database = Database(settings.database_url)
         keys = Keyring.of(settings)
-        Worker(database, jobs(database, keys, settings), stop).run()
+        sequencing, *others = jobs(database, keys, settings)
+        _work_beside([Worker(database, [sequencing], stop), Worker(database, others, stop)], stop)
         database.close()
     except OperatorError as error:
         sys.stderr.write(f"{error}\n")
