@@ -62,7 +62,9 @@ if [ "$(cat "$stamp" 2>/dev/null)" = "$sum" ]; then
 fi
 echo "Installing into .venv: $locks"
 # shellcheck disable=SC2086 # one word a lock
-.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes $requirements
+# Compiling what is never imported would take as long as downloading all of it.
+.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-compile \
+    $requirements
 if [ "$1" != node ]; then
     # Quiet about what an editable installation is.
     PYTHONWARNINGS=ignore .venv/bin/python -m pip install --quiet --disable-pip-version-check \
