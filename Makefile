@@ -9,7 +9,7 @@ CATALOGUES := $(patsubst %.po,%.mo,$(wildcard $(TRANSLATIONS)/*/LC_MESSAGES/mess
 
 # A build that fails, for instance over its size budget, must not pass for done the next time.
 .DELETE_ON_ERROR:
-.PHONY: help setup widget demo test lint messages bench gallery wheel package lock clean
+.PHONY: help setup widget demo test pytest lint messages bench gallery wheel package lock clean
 
 help:  ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*##  *\(.*\)/  make \1\t\2/p' Makefile | expand -t 16
@@ -46,12 +46,15 @@ lint: setup widget  ## check style, types and import rules
 	$(BIN)/lint-imports
 	tools/npm.sh run check --prefix widget
 
-test: setup widget  ## lint, then run every test
+test: setup widget  ## lint, and run every test
 	@tools/browser.sh chromium >/dev/null
 	@tools/browser.sh headless >/dev/null
 	@tools/browser.sh firefox >/dev/null
 	@tools/browser.sh webkit >/dev/null
-	@$(MAKE) lint
+	# Side by side: types are checked by one process, and tests wait now and then.
+	@$(MAKE) --no-print-directory -j2 lint pytest
+
+pytest: setup widget
 	# By turns, each process would start the services and browsers that only some files need.
 	$(BIN)/pytest -n auto --dist worksteal
 

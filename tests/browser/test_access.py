@@ -119,7 +119,7 @@ STATES: dict[str, Callable[[Stage, str], None]] = {
     "withdrawn": _withdrawn,
 }
 
-#: Light and dark, narrow and wide; the two in the middle have each of them once.
+#: Light and dark, narrow and wide; the two in the middle have each of them once, as the others do.
 LOOKS: list[tuple[Literal["light", "dark"], ViewportSize]] = [
     ("light", SMALL_PHONE),
     ("light", LAPTOP),
@@ -146,7 +146,7 @@ def test_axe_finds_nothing_in_any_state(
         with browser.new_context() as context:
             stage = Stage(context.new_page(), demo_url)
             reach(stage, language)
-            for scheme, size in LOOKS if language == "en" else LOOKS[1:3]:
+            for scheme, size in LOOKS[::3] if language == "en" else LOOKS[1:3]:
                 stage.page.emulate_media(color_scheme=scheme)
                 stage.page.set_viewport_size(size)
                 found = axe.run(stage.page)

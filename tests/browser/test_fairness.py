@@ -321,7 +321,7 @@ def test_text_that_fills_more_than_the_screen_is_scrolled_in_the_banner(
     expect(words.locator(":scope > :last-child")).to_be_in_viewport()
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wishes=_wishes())
 def test_no_text_and_no_theme_makes_it_unfair(stage: Stage, wishes: dict[str, Any]) -> None:
     stage.page.set_viewport_size(wishes["size"])

@@ -358,8 +358,9 @@ def test_a_draft_that_a_program_saved_says_what_the_page_would_take_out(
     expect(warning).to_contain_text("purposes")
 
 
-@pytest.mark.parametrize("viewport", [PHONE, LAPTOP], ids=["phone", "laptop"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "viewport"), [("light", PHONE), ("dark", LAPTOP)], ids=["light-phone", "dark-laptop"]
+)
 def test_every_page_can_be_read_and_used_by_anybody(  # noqa: PLR0913 - fixtures
     browser: Browser,
     address: str,

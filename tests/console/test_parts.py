@@ -14,7 +14,7 @@ PHONE: ViewportSize = {"width": 360, "height": 740}
 SMALL_PHONE: ViewportSize = {"width": 320, "height": 568}
 LAPTOP: ViewportSize = {"width": 1280, "height": 800}
 
-#: Light and dark, narrow and wide; the two in the middle have each of them once.
+#: Light and dark, narrow and wide; the two in the middle have each of them once, as the others do.
 LOOKS: list[tuple[Literal["light", "dark"], ViewportSize]] = [
     ("light", PHONE),
     ("light", LAPTOP),
@@ -71,7 +71,7 @@ def test_axe_finds_nothing_in_either_scheme_or_language(
     browser: Browser, stage_url: str, path: str
 ) -> None:
     axe = Axe()
-    for locale, looks in (("en-GB", LOOKS), ("sw-TZ", LOOKS[1:3])):
+    for locale, looks in (("en-GB", LOOKS[::3]), ("sw-TZ", LOOKS[1:3])):
         with browser.new_context(locale=locale, reduced_motion="reduce") as context:
             page = context.new_page()
             page.goto(f"{stage_url}/{path}")

@@ -18,7 +18,7 @@ from tests.faults.processes import GRANT, REFUSAL, ServiceProcess, Visitor
 from tests.faults.whole import check_whole
 from tests.servers import Postgres, wait_until
 
-ROUNDS = 3
+ROUNDS = 2
 WRITERS = 6
 
 

@@ -85,7 +85,7 @@ def test_a_killed_worker_loses_nothing_and_counts_nothing_twice(service: Service
     visitors = threading.Thread(target=come_in)
     visitors.start()
     try:
-        for _ in range(3):
+        for _ in range(2):
             with working(service) as process:
                 before = counted(history.database, history.site)
                 wait_until(
