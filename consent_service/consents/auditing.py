@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, and_, select, tuple_
+from sqlalchemy import Row, and_, select
 
 from consent_service.consents import soundness
-from consent_service.consents.changes import of_site
 from consent_service.consents.models import RecordRow, TombstoneRow
 from consent_service.consents.soundness import Problem
+from consent_service.consents.store import in_steps
 from consent_service.db import Database
 from consent_service.ledger import auditing
 from consent_service.ledger.auditing import STEP, Finding, LedgerAudit, Report, VerifyingKey
@@ -194,24 +194,8 @@ class Audit:
                 ),
                 isouter=True,
             )
-            .where(of_site(site))
-            .order_by(_records.created_at, _records.id)
-            .limit(STEP)
         )
-        rest = query
-        while True:
-            with self._database.reading(self._tenant_id) as connection:
-                rows = connection.execute(rest).all()
-            if rows:
-                yield rows
-            if len(rows) < STEP:
-                return
-            last = rows[-1]
-            rest = query.where(
-                # For the index, which the other condition is no use to.
-                _records.created_at >= last.created_at,
-                tuple_(_records.created_at, _records.id) > tuple_(last.created_at, last.id),
-            )
+        return in_steps(self._database, site, query, STEP)
 
     def _place(self, rows: Sequence[Row[Any]]) -> int:
         """Look for records and their tombstones in the ledger; return how many places there are."""

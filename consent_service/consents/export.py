@@ -17,13 +17,13 @@ from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import orjson
-from sqlalchemy import select, tuple_
+from sqlalchemy import select
 
 from consent_service import formats
 from consent_service.access import audit
 from consent_service.access.actor import Actor
-from consent_service.consents.changes import of_site
 from consent_service.consents.models import RecordRow
+from consent_service.consents.store import in_steps
 from consent_service.db import Database
 from consent_service.errors import ValidationFailed
 from consent_service.formats import Column
@@ -129,31 +129,15 @@ def moments(site: Site, since: date, until: date) -> tuple[datetime, datetime]:
 
 def _read(database: Database, site: Site, begin: datetime, end: datetime) -> Iterator[Any]:
     """Give the records that were made from ``begin`` on and before ``end``, oldest first."""
-    query = (
-        select(
-            _records.id,
-            _records.created_at,
-            _records.erased_at,
-            _records.document,
-            _records.after_ms,
-        )
-        .where(of_site(site), _records.created_at < end)
-        .order_by(_records.created_at, _records.id)
-        .limit(STEP)
-    )
-    rest = query.where(_records.created_at >= begin)
-    while True:
-        with database.reading(site.tenant_id) as connection:
-            rows = connection.execute(rest).all()
+    query = select(
+        _records.id,
+        _records.created_at,
+        _records.erased_at,
+        _records.document,
+        _records.after_ms,
+    ).where(_records.created_at >= begin, _records.created_at < end)
+    for rows in in_steps(database, site, query, STEP):
         yield from rows
-        if len(rows) < STEP:
-            return
-        last = rows[-1]
-        rest = query.where(
-            # For the index, which the other condition is no use to.
-            _records.created_at >= last.created_at,
-            tuple_(_records.created_at, _records.id) > tuple_(last.created_at, last.id),
-        )
 
 
 def _rows(records: Iterable[Any], columns: Iterable[Column]) -> Iterator[Mapping[str, Any]]:

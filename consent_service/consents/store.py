@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from operator import itemgetter
@@ -25,12 +25,14 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    tuple_,
     update,
 )
 from sqlalchemy.exc import IntegrityError
 
 from consent_service import clock
 from consent_service.consents import tokens
+from consent_service.consents.changes import of_site
 from consent_service.consents.models import CurrentStateRow, LinkedUserRow, RecordRow, TombstoneRow
 from consent_service.consents.record import tombstone
 from consent_service.consents.tokens import Claims
@@ -341,6 +343,32 @@ def records_of(site: Site, visitor_id: str) -> ColumnElement[bool]:
         _records.site_id == site.id,
         _records.visitor_id.in_(select(_states.visitor_id).where(stands_for(site, visitor_id))),
     )
+
+
+def in_steps(
+    database: Database, site: Site, query: Select[Any], size: int
+) -> Iterator[Sequence[Row[Any]]]:
+    """Give a query's rows of a site's records, oldest first, so many at a time.
+
+    Each time in a transaction of its own, so that reading of any length holds nobody up.
+
+    :param query: gives the records' ``id`` and ``created_at``, among others
+    """
+    query = query.where(of_site(site)).order_by(_records.created_at, _records.id).limit(size)
+    rest = query
+    while True:
+        with database.reading(site.tenant_id) as connection:
+            rows = connection.execute(rest).all()
+        if rows:
+            yield rows
+        if len(rows) < size:
+            return
+        last = rows[-1]
+        rest = query.where(
+            # For the index, which the other condition is no use to.
+            _records.created_at >= last.created_at,
+            tuple_(_records.created_at, _records.id) > tuple_(last.created_at, last.id),
+        )
 
 
 def in_order(records: Iterable[dict[str, Any]], visitor_id: str) -> list[dict[str, Any]]:
