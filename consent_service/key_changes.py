@@ -245,4 +245,4 @@ def _already(key_id: str, revoked: Revoked) -> OperatorError:
 
 
 def _stolen(revoked: Revoked | None) -> bool:
-    return revoked is not None and revoked.reason == "compromised"
+    return revoked is not None and revoked.stolen

@@ -48,6 +48,11 @@ class Revoked:
     at: datetime
     reason: Reason
 
+    @property
+    def stolen(self) -> bool:
+        """Whether somebody else may have the key."""
+        return self.reason == "compromised"
+
 
 @dataclass(frozen=True)
 class Key:

@@ -87,6 +87,11 @@ class PublicKey:
     active_from: datetime | None
     revoked: Revoked | None
 
+    @property
+    def stolen(self) -> bool:
+        """Whether somebody else may have the secret half."""
+        return self.revoked is not None and self.revoked.stolen
+
 
 class Keyring:
     """The keys of this process, as the key file or the environment has them."""
@@ -294,6 +299,15 @@ def canonical_json(document: Mapping[str, Any]) -> bytes:
 def sha256(data: bytes) -> bytes:
     """Return SHA-256 of the data: 32 bytes."""
     return hashlib.sha256(data).digest()
+
+
+def verifies(public: bytes, message: bytes, signature: bytes) -> bool:
+    """Say whether an Ed25519 key (32 bytes) made this signature (RFC 8032)."""
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 def public_half(secret: bytes) -> bytes:

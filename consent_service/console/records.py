@@ -82,7 +82,7 @@ def record(tenant: str, record_id: UUID) -> str:
     tenant_id = current_tenant().id
     found = find_record(use(Database), use(Keyring), tenant_id, record_id, by=current_actor())
     revoked = found.key_revoked
-    stolen_at = revoked.at if revoked and revoked.reason == "compromised" else None
+    stolen_at = revoked.at if revoked and revoked.stolen else None
     return render_template(
         "console/record.html",
         found=found,

@@ -21,7 +21,7 @@ from consent_service.ledger.models import (
     NodeRow,
     PendingLeafRow,
 )
-from consent_service.ledger.store import Leaf, Ledger
+from consent_service.ledger.store import LEAF, Leaf, Ledger, of_ledger
 
 #: Levels of the largest tree whose size a row can say, that of the leaves included.
 _LEVELS = 8
@@ -38,15 +38,10 @@ def leaves(connection: Connection, ledger: Ledger, start: int, *, limit: int) ->
     """Return the leaves from ``start`` on that are below the ledger's size."""
     query = (
         select(
-            _leaves.ledger_id,
-            _leaves.leaf_index,
-            _leaves.record_id,
-            _leaves.tombstone,
-            _leaves.commitment,
+            *LEAF,
         )
         .where(
-            _leaves.tenant_id == ledger.tenant_id,
-            _leaves.ledger_id == ledger.id,
+            of_ledger(_leaves, ledger),
             _leaves.leaf_index >= start,
             _leaves.leaf_index < ledger.size,
         )
@@ -59,8 +54,7 @@ def leaves(connection: Connection, ledger: Ledger, start: int, *, limit: int) ->
 def checkpoints(connection: Connection, ledger: Ledger, start: int, stop: int) -> dict[int, str]:
     """Return the notes of sizes from above ``start`` to ``stop``, as they are kept, by size."""
     query = select(_checkpoints.size, _checkpoints.note).where(
-        _checkpoints.tenant_id == ledger.tenant_id,
-        _checkpoints.ledger_id == ledger.id,
+        of_ledger(_checkpoints, ledger),
         _checkpoints.size > start,
         _checkpoints.size <= stop,
     )
@@ -74,8 +68,7 @@ def cosignatures(
     query = (
         select(_cosignatures.size, _cosignatures.witness, _cosignatures.line)
         .where(
-            _cosignatures.tenant_id == ledger.tenant_id,
-            _cosignatures.ledger_id == ledger.id,
+            of_ledger(_cosignatures, ledger),
             _cosignatures.size > start,
             _cosignatures.size <= stop,
         )
@@ -100,7 +93,7 @@ def nodes_completed(
     if not completed:
         return {}
     query = select(_nodes.level, _nodes.node_index, _nodes.hash).where(
-        _nodes.tenant_id == ledger.tenant_id, _nodes.ledger_id == ledger.id, or_(*completed)
+        of_ledger(_nodes, ledger), or_(*completed)
     )
     return {(level, index): found for level, index, found in connection.execute(query)}
 
@@ -123,8 +116,7 @@ def beyond(connection: Connection, ledger: Ledger, limit: int) -> Beyond:
     leaf = (
         select(_leaves.leaf_index)
         .where(
-            _leaves.tenant_id == ledger.tenant_id,
-            _leaves.ledger_id == ledger.id,
+            of_ledger(_leaves, ledger),
             or_(_leaves.leaf_index >= head, _leaves.leaf_index < 0),
         )
         .order_by(_leaves.leaf_index)
@@ -132,8 +124,7 @@ def beyond(connection: Connection, ledger: Ledger, limit: int) -> Beyond:
     checkpoint = (
         select(_checkpoints.size)
         .where(
-            _checkpoints.tenant_id == ledger.tenant_id,
-            _checkpoints.ledger_id == ledger.id,
+            of_ledger(_checkpoints, ledger),
             or_(_checkpoints.size > head, _checkpoints.size <= 0),
         )
         .order_by(_checkpoints.size)
@@ -141,8 +132,7 @@ def beyond(connection: Connection, ledger: Ledger, limit: int) -> Beyond:
     node = (
         select(_nodes.level, _nodes.node_index)
         .where(
-            _nodes.tenant_id == ledger.tenant_id,
-            _nodes.ledger_id == ledger.id,
+            of_ledger(_nodes, ledger),
             or_(
                 _nodes.level.not_in(range(1, _LEVELS)),
                 *(

@@ -125,8 +125,7 @@ class VerifyingKey:
     @classmethod
     def of(cls, key: PublicKey) -> Self:
         """Make one of a key as the key file has it."""
-        stolen = key.revoked is not None and key.revoked.reason == "compromised"
-        return cls(key.id, key.public, stolen, Ed25519PublicKey.from_public_bytes(key.public))
+        return cls(key.id, key.public, key.stolen, Ed25519PublicKey.from_public_bytes(key.public))
 
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Say whether the key has signed this."""

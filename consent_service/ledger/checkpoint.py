@@ -13,10 +13,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 from uuid import UUID
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-
 from consent_service.ledger.merkle import HASH_BYTES, ProofRefused
+from consent_service.signing import verifies
 
 ED25519 = 1
 ED25519_COSIGNATURE = 4
@@ -109,7 +107,7 @@ class SignedNote:
     def signed_by(self, key: NoteKey) -> bool:
         """Say whether this key has signed the text, itself and not as a witness."""
         return any(
-            _verifies(key.public, self.text.encode(), each.value)
+            verifies(key.public, self.text.encode(), each.value)
             for each in self.signatures
             if key.kind == ED25519 and (each.name, each.key_id) == (key.name, key.id)
         )
@@ -119,7 +117,7 @@ class SignedNote:
         for each in self.signatures:
             if key.kind == ED25519_COSIGNATURE and (each.name, each.key_id) == (key.name, key.id):
                 at = int.from_bytes(each.value[:8])
-                if _verifies(key.public, cosigned_text(self.text, at), each.value[8:]):
+                if verifies(key.public, cosigned_text(self.text, at), each.value[8:]):
                     return at
         return None
 
@@ -246,11 +244,3 @@ def _unbase64(text: str) -> bytes | None:
     except ValueError:
         return None
     return found if b64encode(found).decode() == text else None
-
-
-def _verifies(public: bytes, message: bytes, signature: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(public).verify(signature, message)
-    except (InvalidSignature, ValueError):
-        return False
-    return True

@@ -6,7 +6,6 @@ verified a moment before.
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
@@ -134,7 +133,7 @@ class Publishing:
         """Return the checkpoint of a size, whose tree is looked for once in a process."""
         note, said = signed_checkpoint(connection, ledger, size)
         if (ledger.id, said) not in self._verified:
-            verified_note(connection, ledger, size)
+            _check_tree(connection, ledger, said)
             if len(self._verified) >= _REMEMBERED:
                 self._verified.clear()
             self._verified.add((ledger.id, said))
@@ -147,8 +146,7 @@ def verified_note(connection: Connection, ledger: Ledger, size: int) -> SignedNo
     :raises LedgerBroken: when it is not
     """
     note, said = signed_checkpoint(connection, ledger, size)
-    if Tiles(size, store.tile_reader(connection, ledger)).root(0, size) != said.root:
-        raise LedgerBroken(f"{ledger.origin}: the checkpoint of {size} leaves is of another tree")
+    _check_tree(connection, ledger, said)
     return note
 
 
@@ -175,11 +173,7 @@ def proven_growth(connection: Connection, ledger: Ledger, first: int, second: in
 
 def note_keys(keys: Keyring, origin: str) -> list[NoteKey]:
     """Return all record keys, the oldest first, under a ledger's name; none that was stolen."""
-    return [
-        NoteKey(origin, ED25519, urlsafe_b64decode(f"{key['x']}="))
-        for key in keys.jwks()["keys"]
-        if key.get("revoked", {}).get("reason") != "compromised"
-    ]
+    return [NoteKey(origin, ED25519, key.public) for key in keys.public_keys() if not key.stolen]
 
 
 def ledger_keys(database: Database, keys: Keyring, tenant_id: UUID) -> Sequence[NoteKey]:
@@ -210,4 +204,11 @@ def _root(connection: Connection, ledger: Ledger, size: int) -> bytes:
     note = store.checkpoint(connection, ledger, size)
     if note:
         return Checkpoint.parse(note.text).root
-    return Tiles(size, store.tile_reader(connection, ledger)).root(0, size)
+    return store.root_at(connection, ledger, size)
+
+
+def _check_tree(connection: Connection, ledger: Ledger, said: Checkpoint) -> None:
+    if store.root_at(connection, ledger, said.size) != said.root:
+        raise LedgerBroken(
+            f"{ledger.origin}: the checkpoint of {said.size} leaves is of another tree"
+        )

@@ -7,7 +7,20 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, delete, func, insert, literal, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
 from consent_service import clock
 from consent_service.ledger.bulk import any_of, insert_all
@@ -35,6 +48,16 @@ _leaves = LeafRow.__table__.c
 _nodes = NodeRow.__table__.c
 _checkpoints = CheckpointRow.__table__.c
 _cosignatures = CosignatureRow.__table__.c
+
+
+#: The columns of a :class:`Leaf`.
+LEAF = (
+    _leaves.ledger_id,
+    _leaves.leaf_index,
+    _leaves.record_id,
+    _leaves.tombstone,
+    _leaves.commitment,
+)
 
 
 class Ledger(NamedTuple):
@@ -79,6 +102,11 @@ class Waiting(NamedTuple):
 
     number: int
     since: datetime | None
+
+
+def of_ledger(columns: ReadOnlyColumnCollection[str, Any], ledger: Ledger) -> ColumnElement[bool]:
+    """Match the rows of a ledger, by the columns of a table."""
+    return and_(columns.tenant_id == ledger.tenant_id, columns.ledger_id == ledger.id)
 
 
 def every_ledger(connection: Connection) -> list[Ledger]:
@@ -252,8 +280,7 @@ def checkpoint(connection: Connection, ledger: Ledger, size: int) -> SignedNote 
     """Return the checkpoint of one size with all that witnesses have added; None if none is."""
     note = connection.execute(
         select(_checkpoints.note).where(
-            _checkpoints.tenant_id == ledger.tenant_id,
-            _checkpoints.ledger_id == ledger.id,
+            of_ledger(_checkpoints, ledger),
             _checkpoints.size == size,
         )
     ).scalar_one_or_none()
@@ -262,8 +289,7 @@ def checkpoint(connection: Connection, ledger: Ledger, size: int) -> SignedNote 
     cosignatures = connection.execute(
         select(_cosignatures.line)
         .where(
-            _cosignatures.tenant_id == ledger.tenant_id,
-            _cosignatures.ledger_id == ledger.id,
+            of_ledger(_cosignatures, ledger),
             _cosignatures.size == size,
         )
         .order_by(_cosignatures.witness)
@@ -278,8 +304,7 @@ def checkpoints(
     rows = connection.execute(
         select(_checkpoints.size, _checkpoints.note, _checkpoints.made_at)
         .where(
-            _checkpoints.tenant_id == ledger.tenant_id,
-            _checkpoints.ledger_id == ledger.id,
+            of_ledger(_checkpoints, ledger),
             _checkpoints.size > after,
         )
         .order_by(_checkpoints.size)
@@ -291,8 +316,7 @@ def checkpoints(
     for size, line in connection.execute(
         select(_cosignatures.size, _cosignatures.line)
         .where(
-            _cosignatures.tenant_id == ledger.tenant_id,
-            _cosignatures.ledger_id == ledger.id,
+            of_ledger(_cosignatures, ledger),
             _cosignatures.size.between(rows[0].size, rows[-1].size),
         )
         .order_by(_cosignatures.size, _cosignatures.witness)
@@ -308,8 +332,7 @@ def made_at(connection: Connection, ledger: Ledger, size: int) -> datetime | Non
     """Return when the checkpoint of a size was made; None where there is none."""
     at: datetime | None = connection.execute(
         select(_checkpoints.made_at).where(
-            _checkpoints.tenant_id == ledger.tenant_id,
-            _checkpoints.ledger_id == ledger.id,
+            of_ledger(_checkpoints, ledger),
             _checkpoints.size == size,
         )
     ).scalar_one_or_none()
@@ -320,9 +343,7 @@ def newest_cosigned(
     connection: Connection, ledger: Ledger, witness: str | None = None
 ) -> int | None:
     """Return the largest size that a witness, or the one of this name, has cosigned."""
-    query = select(func.max(_cosignatures.size)).where(
-        _cosignatures.tenant_id == ledger.tenant_id, _cosignatures.ledger_id == ledger.id
-    )
+    query = select(func.max(_cosignatures.size)).where(of_ledger(_cosignatures, ledger))
     if witness is not None:
         query = query.where(_cosignatures.witness == witness)
     size: int | None = connection.execute(query).scalar_one()
@@ -351,8 +372,7 @@ def count_cosignatures(connection: Connection, ledger: Ledger) -> int:
     """Return how many witnesses have cosigned the newest checkpoint."""
     number: int = connection.execute(
         select(func.count()).where(
-            _cosignatures.tenant_id == ledger.tenant_id,
-            _cosignatures.ledger_id == ledger.id,
+            of_ledger(_cosignatures, ledger),
             _cosignatures.size == ledger.size,
         )
     ).scalar_one()
@@ -365,11 +385,7 @@ def find_leaf(
     """Return where a record stands, or its tombstone; None while it waits."""
     row = connection.execute(
         select(
-            _leaves.ledger_id,
-            _leaves.leaf_index,
-            _leaves.record_id,
-            _leaves.tombstone,
-            _leaves.commitment,
+            *LEAF,
         ).where(
             _leaves.tenant_id == tenant_id,
             _leaves.record_id == record_id,
@@ -384,8 +400,7 @@ def commitments(connection: Connection, ledger: Ledger, start: int, stop: int) -
     query = (
         select(_leaves.commitment)
         .where(
-            _leaves.tenant_id == ledger.tenant_id,
-            _leaves.ledger_id == ledger.id,
+            of_ledger(_leaves, ledger),
             _leaves.leaf_index >= start,
             _leaves.leaf_index < stop,
         )
@@ -405,8 +420,7 @@ def tile_reader(connection: Connection, ledger: Ledger) -> ReadTile:
         query = (
             select(_nodes.hash)
             .where(
-                _nodes.tenant_id == ledger.tenant_id,
-                _nodes.ledger_id == ledger.id,
+                of_ledger(_nodes, ledger),
                 _nodes.level == level,
                 _nodes.node_index >= start,
                 _nodes.node_index < start + width,

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from itsdangerous.encoding import base64_encode
-
 from consent_service.ledger.checkpoint import ED25519, ED25519_COSIGNATURE, NoteKey
 from consent_service.receipts.reading import MAX_BYTES, Refused, from_base64url, read_json
+from consent_service.signing import thumbprint, verifies
 
 _KEY_BYTES = 32
 
@@ -43,11 +39,7 @@ class PublicKey:
 
     def signed(self, message: bytes, signature: bytes) -> bool:
         """Say whether it made this signature."""
-        try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
-        except (InvalidSignature, ValueError):
-            return False
-        return True
+        return verifies(self.public, message, signature)
 
 
 @dataclass
@@ -128,13 +120,6 @@ def read_witness(text: str) -> NoteKey:
     if key.kind != ED25519_COSIGNATURE:
         raise KeysRefused(f"{key.name} is not the key of a witness, which have the type 04.")
     return key
-
-
-def thumbprint(public: bytes) -> str:
-    """Return the thumbprint (RFC 7638) of an Ed25519 key as a JWK (RFC 8037)."""
-    x = base64_encode(public).decode()
-    members = f'{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}'
-    return base64_encode(hashlib.sha256(members.encode()).digest()).decode()
 
 
 def _add_jwks(keys: PublicKeys, file: bytes) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import rfc8785
 
@@ -40,15 +40,7 @@ StepId = Literal[
     "inclusion",
     "checkpoint_signature",
 ]
-STEPS: tuple[StepId, ...] = (
-    "file",
-    "receipt_signature",
-    "record_signature",
-    "commitment",
-    "proof",
-    "inclusion",
-    "checkpoint_signature",
-)
+STEPS: tuple[StepId, ...] = get_args(StepId)
 
 #: ``signed``: all but the ledger, which has not taken it yet. ``erased``: an erasure is proven.
 Kind = Literal["proven", "signed", "erased", "refused"]

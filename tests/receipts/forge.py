@@ -32,8 +32,7 @@ from consent_service.ledger.merkle import (
     leaf_hash,
 )
 from consent_service.receipts import document
-from consent_service.receipts.public_keys import thumbprint
-from consent_service.signing import Signature, sha256
+from consent_service.signing import Signature, sha256, thumbprint
 
 TENANT = "019cb0f4-0000-7000-8000-000000000001"
 STRANGER = "019cb0f4-0000-7000-8000-000000000002"
