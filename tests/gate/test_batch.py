@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event
 from werkzeug.test import TestResponse
 
 from consent_service import clock
@@ -20,6 +17,7 @@ from consent_service.consents.feed import ChangeFeed
 from consent_service.tenants.service import create_tenant
 from tests.builders import ORIGIN, SITE_KEY, Service
 from tests.members import api_key, sign_in
+from tests.queries import queries
 
 UNKNOWN = {"allow": False, "reason": "unknown_visitor"}
 GRANTED = {"allow": True, "reason": "granted"}
@@ -33,20 +31,6 @@ def ask(service: Service, headers: dict[str, str] | None = None, **body: Any) ->
         json={name: value for name, value in sent.items() if value is not None},
         headers=api_key(service, "gate:batch") if headers is None else headers,
     )
-
-
-@contextmanager
-def listened(asked: list[str]) -> Iterator[None]:
-    """Take down every statement that a database is sent."""
-
-    def note(*said: Any) -> None:  # noqa: ANN401
-        asked.append(said[2])
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
 
 
 def visitor(answer: TestResponse) -> str:
@@ -142,10 +126,9 @@ def test_a_thousand_are_answered_with_one_query_and_one_more_is_refused(service:
     known = [visitor(service.choose()) for _ in range(3)]
     ids = known + [clock.new_visitor_id() for _ in range(997)]
     headers = api_key(service, "gate:batch")
-    asked: list[str] = []
     # The key's own use is written once a minute.
     assert ask(service, headers, visitors=["anybody"]).status_code == 200
-    with listened(asked):
+    with queries(lambda _: True) as asked:
         answer = ask(service, headers, visitors=ids)
     decisions = answer.get_json()["decisions"]
     assert list(decisions.values()).count(GRANTED) == 3

@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,8 +16,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from werkzeug.test import TestResponse
 
 from consent_service import clock, db, worker
@@ -37,6 +34,7 @@ from consent_service.gate.service import STALE_SECONDS
 from consent_service.signing import Keyring
 from consent_service.tenants.service import all_sites
 from tests.builders import ORIGIN, Service, make_service
+from tests.queries import queries
 
 SERVICE = "http://localhost"
 REASONS = [word for name, word in vars(Reason).items() if name.isupper()]
@@ -455,25 +453,9 @@ def test_there_is_no_list_of_another_moment_or_of_another_site(shared: Service) 
     assert shared.client.get(address.partition("?")[0]).status_code == 404
 
 
-@contextmanager
-def queries() -> Iterator[list[str]]:
-    """Give a list that fills with what is asked of any database to compute a list."""
-    seen: list[str] = []
-
-    def note(_: object, __: object, statement: str, *___: object) -> None:
-        if "min(edge_tokens" in statement:
-            seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-
-
 def test_a_list_is_computed_once_in_two_seconds(service: Service, clocks: Clocks) -> None:
     token = issued(service, token=service.token())
-    with queries() as asked:
+    with queries(lambda statement: "min(edge_tokens" in statement) as asked:
         first = [status_list(service, token) for _ in range(3)]
         assert len(asked) == 1
         clocks.uptime += edge.KEPT_SECONDS - 0.5

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from werkzeug.test import TestResponse
 
 from consent_service import db
@@ -22,6 +18,7 @@ from consent_service.consents import tokens
 from consent_service.consents.tokens import Claims
 from consent_service.signing import Keyring
 from tests.builders import ORIGIN, Service, make_service
+from tests.queries import queries
 
 #: The default: a day.
 TOKEN_SECONDS = 86_400
@@ -81,26 +78,10 @@ def test_an_old_token_is_answered_and_renewed(service: Service, ager: Ager) -> N
     }
 
 
-@contextmanager
-def queries() -> Iterator[list[str]]:
-    """Give a list that fills with what is asked of any database."""
-    seen: list[str] = []
-
-    def note(_: object, __: object, statement: str, *___: object) -> None:
-        if not statement.startswith("BEGIN"):
-            seen.append(statement)
-
-    event.listen(Engine, "before_cursor_execute", note)
-    try:
-        yield seen
-    finally:
-        event.remove(Engine, "before_cursor_execute", note)
-
-
 def test_only_an_old_token_costs_a_look_into_the_database(service: Service, ager: Ager) -> None:
     young = service.token()
     old = ager.aged(young)
-    with queries() as asked:
+    with queries(lambda statement: not statement.startswith("BEGIN")) as asked:
         for token in (None, young, "forged", ager.aged(young, expires_at=1)):
             service.ask("analytics", "session", token=token)
             service.ask(token=token, entry="/auth")
