@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from babel import negotiate_locale
 from flask import Blueprint, Response, render_template, request
+
+from consent_service.receipts.wording import LANGUAGES, page_language
 
 verification = Blueprint(
     "verification",
@@ -16,9 +17,6 @@ verification = Blueprint(
     static_folder="static",
     static_url_path="/verify/assets",
 )
-
-#: Each language by its own name, the one that is for everybody else first.
-LANGUAGES = {"en": "English", "sw": "Kiswahili"}
 
 _TEXTS: dict[str, dict[str, Any]] = json.loads(
     (Path(__file__).parent / "texts/verify.json").read_bytes()
@@ -35,8 +33,7 @@ _POLICY = (
 @verification.get("/verify")
 def verify_page() -> Response:
     """Show the page."""
-    wanted = [request.args.get("lang", ""), *request.accept_languages.values()]
-    language = negotiate_locale(wanted, LANGUAGES, sep="-") or next(iter(LANGUAGES))
+    language = page_language(request.args.get("lang"), *request.accept_languages.values())
     response = Response(
         render_template(
             "receipts/verify.html",

@@ -189,6 +189,16 @@ def test_a_saved_copy_works_on_its_own(page: Page, demo_url: str, tmp_path: Path
     expect(page.locator("#result h3")).to_have_text("✓ Proven")
 
 
+@pytest.mark.parametrize("wanted", ["SW", "sw-TZ"])
+def test_a_language_is_found_however_it_is_written(demo_url: str, wanted: str) -> None:
+    for asked in (
+        httpx.get(f"{demo_url}/verify", params={"lang": wanted}),
+        httpx.get(f"{demo_url}/verify", headers={"Accept-Language": wanted}),
+    ):
+        assert asked.status_code == 200
+        assert '<html lang="sw">' in asked.text
+
+
 def test_it_says_when_keys_or_the_browser_are_not_as_it_needs_them(
     bare_page: Page, demo_url: str
 ) -> None:
