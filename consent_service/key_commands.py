@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ from consent_service.reports.schedules import ENCRYPTED
 from consent_service.signing import Keyring
 from consent_service.tenants.service import all_tenants
 from consent_service.web import read_json
+
+#: A thumbprint (RFC 7638) that an option could be read in.
+_HYPHENED_ID = re.compile(r"-[A-Za-z0-9_-]{42}")
 
 #: What a key does while it is the newest, and once another one is.
 _WORK = {
@@ -55,6 +59,17 @@ then be read only with an older copy of the file: keep one with them, apart.
 }
 
 
+class _NamesAKey(click.Command):
+    """Takes a record key's id for an id where it begins with a hyphen, as one in 64 does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put it where no option is looked for."""
+        ids = [each for each in args if _HYPHENED_ID.fullmatch(each)]
+        if ids and "--" not in args:
+            args = [*(each for each in args if each not in ids), "--", *ids]
+        return super().parse_args(ctx, args)
+
+
 @click.group()
 def key() -> None:
     """Manage the keys that sign and encrypt."""
@@ -88,7 +103,7 @@ def list_() -> None:
             click.echo(f"There is no {kind} key. Make one with: consent-service key rotate {kind}")
 
 
-@key.command()
+@key.command(cls=_NamesAKey)
 @click.argument("kind", type=click.Choice(KEY_KINDS))
 @click.argument("key_id", metavar="ID")
 @click.option(

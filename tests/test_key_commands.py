@@ -18,7 +18,7 @@ from click.testing import CliRunner, Result
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from itsdangerous.encoding import base64_decode
 
-from consent_service import config
+from consent_service import clock, config, key_file, signing
 from consent_service.access import users
 from consent_service.app import build
 from consent_service.cli import main
@@ -170,6 +170,20 @@ def test_records_verify_after_a_rotation_and_after_all_keys_were_lost(
     found = dpo.get(f"/v1/tenants/example/records/{receipts[0]['record']['id']}").get_json()
     assert found["signature_valid"] is True
     assert found["key_revoked"]["reason"] == "lost"
+
+
+def test_a_key_whose_id_begins_with_a_hyphen_is_revoked_like_any_other(
+    service: Service, run: Run
+) -> None:
+    with key_file.changing(service.settings.keys_file) as keys:
+        while not (key := signing.add_key(keys, "record")).id.startswith("-"):
+            keys.of["record"].remove(key)
+        keys.of["record"][-1] = replace(key, active_from=clock.now())
+    for arguments in (
+        ("record", key.id, "--reason", "lost", "--yes"),
+        ("record", "--reason", "compromised", "--yes", "--", key.id),
+    ):
+        assert f"key {key.id} is revoked" in run("key", "revoke", *arguments)
 
 
 def test_after_a_record_key_was_stolen_genuine_records_stay_proven(
