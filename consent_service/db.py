@@ -4,6 +4,7 @@ What callers may rely on:
 
 - :meth:`Database.transaction` has committed, durably, when its block has ended without an error;
   otherwise nothing of it was written.
+- All that one :meth:`Database.reading` reads was true at one moment.
 - A database that is gone, locked or full raises :class:`~consent_service.errors.Unavailable`.
 - A transaction states its scope, and on PostgreSQL sees and writes nothing beyond it: forced
   policies on every table compare it (``migrations/versions/0003_accounts.py`` has them).
@@ -250,7 +251,7 @@ class Database:
         :param scope: the id of the tenant whose rows it may see, or what else
         :raises Unavailable: when the database cannot do it now
         """
-        with self._connection(scope, write=False) as connection:
+        with self._connection(scope, write=False, begin=_READ_ONLY) as connection:
             yield connection
 
     @contextmanager
@@ -368,6 +369,7 @@ _ABOVE_POLICIES = """
 _INSUFFICIENT_PRIVILEGE = "42501"
 
 _REPEATABLE = "BEGIN ISOLATION LEVEL REPEATABLE READ"
+_READ_ONLY = f"{_REPEATABLE} READ ONLY"
 
 #: serialization_failure, deadlock_detected, and unique_violation: somebody else's row was first.
 _OVERTAKEN = {"40001", "40P01", "23505"}

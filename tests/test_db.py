@@ -97,6 +97,18 @@ def test_rows_of_one_tenant_only_name_tenants_that_are_there(database: Database)
         connection.execute(insert(SiteRow), a_site(nobody, "site_x"))
 
 
+def test_all_that_one_reading_reads_was_true_at_one_moment(
+    database: Database, tenant_id: UUID
+) -> None:
+    count = select(func.count()).select_from(SiteRow)
+    with database.reading(tenant_id) as connection:
+        assert connection.execute(count).scalar_one() == 0
+        with database.transaction(tenant_id) as meanwhile:
+            meanwhile.execute(insert(SiteRow), a_site(tenant_id, "site_1"))
+        assert connection.execute(count).scalar_one() == 0
+    assert sites(database) == 1
+
+
 def test_writers_at_the_same_moment_wait_for_each_other(
     database: Database, tenant_id: UUID
 ) -> None:
